@@ -1,0 +1,1 @@
+"""Order-book kernels, sequencing state machines, integrity."""

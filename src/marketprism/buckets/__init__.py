@@ -1,0 +1,1 @@
+"""Sampling clocks: volume (UBT), time, count, book-update, hybrid, adaptive."""

@@ -1,0 +1,1 @@
+"""Splitters, walk-forward, metrics, significance, controls."""

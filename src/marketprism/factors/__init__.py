@@ -1,0 +1,1 @@
+"""Every factor, one module per family, and the registry."""

@@ -1,0 +1,1 @@
+"""Sources: files (one module per format) and venues (one module per venue)."""

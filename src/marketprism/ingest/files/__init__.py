@@ -1,0 +1,1 @@
+"""One module per file format; a module that defines FORMAT is a source."""

@@ -1,0 +1,1 @@
+"""One module per venue: message layouts and their mapping to event rows."""

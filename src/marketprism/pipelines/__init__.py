@@ -1,0 +1,1 @@
+"""The only place where I/O meets the pure layers."""
