@@ -1,1 +1,61 @@
-"""MarketPrism."""
+"""MarketPrism: raw order-book feeds in, validated short-horizon signals out.
+
+The names below load on first use, so that ``import marketprism`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+# LightGBM and the linear algebra below it spin while they wait unless told before OpenMP loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+if TYPE_CHECKING:
+    from marketprism.book.book import Book, BookConfig
+    from marketprism.buckets.config import BucketConfig
+    from marketprism.core.block import EventBlock
+    from marketprism.core.errors import MarketPrismError
+    from marketprism.core.instrument import Instrument
+    from marketprism.factors.config import EngineConfig
+    from marketprism.factors.engine import FactorEngine
+    from marketprism.pipelines.sources import open_source
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Book",
+    "BookConfig",
+    "BucketConfig",
+    "EngineConfig",
+    "EventBlock",
+    "FactorEngine",
+    "Instrument",
+    "MarketPrismError",
+    "__version__",
+    "open_source",
+]
+
+_HOME = {
+    "Book": "marketprism.book.book",
+    "BookConfig": "marketprism.book.book",
+    "BucketConfig": "marketprism.buckets.config",
+    "EngineConfig": "marketprism.factors.config",
+    "EventBlock": "marketprism.core.block",
+    "FactorEngine": "marketprism.factors.engine",
+    "Instrument": "marketprism.core.instrument",
+    "MarketPrismError": "marketprism.core.errors",
+    "open_source": "marketprism.pipelines.sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'marketprism' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

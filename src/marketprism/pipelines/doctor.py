@@ -1,0 +1,103 @@
+"""Checks of the machine that MarketPrism runs on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+
+__all__ = ["Check", "examine"]
+
+_LIBRARIES = (
+    "numpy",
+    "numba",
+    "polars",
+    "pyarrow",
+    "scikit-learn",
+    "lightgbm",
+    "onnxruntime",
+    "chdb",
+    "clickhouse-connect",
+)
+_MIN_FREE_GIB = 1.0
+# In a process of its own: chDB holds one data directory a process, and a crash there must not end the doctor.
+_STORE_PROBE = """
+import sys
+from marketprism.store import Store
+store = Store.open("chdb://" + sys.argv[1])
+store.close()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding: what was looked at, what was found, whether it is well, and what to do otherwise."""
+
+    name: str
+    found: str
+    ok: bool
+    remedy: str = ""
+
+
+def _library(name: str) -> Check:
+    try:
+        return Check(name, importlib.metadata.version(name), ok=True)
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, "missing", ok=False, remedy="reinstall: pip install marketprism")
+
+
+def _kernels() -> Check:
+    from numba import njit
+
+    @njit
+    def triangle(n: int) -> int:
+        total = 0
+        for i in range(n + 1):
+            total += i
+        return total
+
+    result = triangle(10)
+    return Check("compiled kernels", f"sum to 10 is {result}", ok=result == 55, remedy="reinstall numba and llvmlite")
+
+
+def _store() -> Check:
+    with tempfile.TemporaryDirectory(prefix="marketprism-doctor-") as folder:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and our own text
+            [sys.executable, "-c", _STORE_PROBE, folder], capture_output=True, text=True, timeout=120, check=False
+        )
+    found = "opens and closes" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["crashed"])[-1]
+    return Check(
+        "embedded store", found, ok=done.returncode == 0, remedy="reinstall chdb, or use --store with a server"
+    )
+
+
+def examine() -> list[Check]:
+    """Return every check, in the order a person would want them."""
+    free = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
+    policy = os.environ.get("OMP_WAIT_POLICY", "unset")
+    return [
+        Check(
+            "python", platform.python_version(), ok=sys.version_info >= (3, 11), remedy="install Python 3.11 or newer"
+        ),
+        *map(_library, _LIBRARIES),
+        Check("processors", str(os.cpu_count()), ok=True),
+        Check(
+            "OMP_WAIT_POLICY",
+            policy,
+            ok=policy.upper() == "PASSIVE",
+            remedy="export OMP_WAIT_POLICY=PASSIVE: training is several times slower without it",
+        ),
+        Check(
+            "free disk",
+            f"{free:.1f} GiB in {tempfile.gettempdir()}",
+            ok=free >= _MIN_FREE_GIB,
+            remedy="free some space",
+        ),
+        _kernels(),
+        _store(),
+    ]

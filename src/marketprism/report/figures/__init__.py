@@ -1,0 +1,1 @@
+"""Drawings: each function takes arrays and returns one SVG text."""
