@@ -1,0 +1,21 @@
+"""Volume and a least number of trades: one block trade is no bucket."""
+
+from __future__ import annotations
+
+from marketprism.buckets.config import BucketConfig
+from marketprism.buckets.record import Trigger
+from marketprism.buckets.rule import Policy, Rates, Rule, time_rule, volume_target
+
+__all__ = ["POLICY"]
+
+
+def _rule(config: BucketConfig, rates: Rates | None) -> Rule:
+    q = volume_target(config, rates)
+    if not q:
+        return time_rule(config)
+    return Rule(volume=q, trades=config.min_trades, cap_ns=config.t_max_ns, trigger=Trigger.VOLUME)
+
+
+POLICY = Policy(
+    "hybrid", "target volume and at least min_trades, with a time cap", _rule, lambda c: c.target_volume is None
+)
