@@ -1,0 +1,196 @@
+"""The guarded CSV field parser: plain fields at full speed, anything unusual handed back to Python."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+__all__ = ["BLANK", "FIXED", "FLOAT", "OK", "SKIP", "TEXT", "TEXT_BYTES", "UNUSUAL", "parse_rows"]
+
+SKIP, FIXED, FLOAT, TEXT = 0, 1, 2, 3
+OK, BLANK, UNUSUAL = 0, 1, 2
+TEXT_BYTES = 32
+"""Longest text cell; a longer one is rejected."""
+
+_LIMIT = 10**17  # one more digit still fits int64
+_EXACT = 2**53 // 10 - 1  # one more digit is still an exact float64
+_POW10_INT = np.array([10**i for i in range(19)], np.int64)
+_POW10 = np.array([float(10**i) for i in range(23)], np.float64)
+_COMMA, _QUOTE, _MINUS, _DOT, _ZERO, _NINE, _CR = 44, 34, 45, 46, 48, 57, 13
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _fixed(buf, a, b, digits, exact):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return (ok, value * 10**digits rounded half to even) of the number in buf[a:b]."""
+    negative = buf[a] == _MINUS
+    i = a + 1 if negative else a
+    if i >= b:
+        return False, 0
+    value = np.int64(0)
+    seen = 0
+    while i < b and _ZERO <= buf[i] <= _NINE:
+        if value >= _LIMIT:
+            return False, 0
+        value = value * 10 + (buf[i] - _ZERO)
+        i += 1
+        seen += 1
+    taken = 0
+    dropped, sticky = np.int64(0), False  # first digit beyond, and whether anything follows it
+    if i < b and buf[i] == _DOT:
+        i += 1
+        place = 0
+        while i < b and _ZERO <= buf[i] <= _NINE:
+            digit = np.int64(buf[i] - _ZERO)
+            if taken < digits:
+                if value >= _LIMIT:
+                    return False, 0
+                value = value * 10 + digit
+                taken += 1
+            elif place == 0:
+                dropped = digit
+                place = 1
+            elif digit != 0:
+                sticky = True
+            i += 1
+            seen += 1
+    if i != b or seen == 0:
+        return False, 0
+    if exact and (dropped != 0 or sticky):
+        return False, 0
+    while taken < digits:
+        if value >= _LIMIT:
+            return False, 0
+        value *= 10
+        taken += 1
+    if dropped > 5 or (dropped == 5 and (sticky or value % 2 == 1)):
+        value += 1
+    return True, -value if negative else value
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _float(buf, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return (ok, correctly rounded float): an exact integer divided by an exact power of ten."""
+    negative = buf[a] == _MINUS
+    i = a + 1 if negative else a
+    if i >= b:
+        return False, 0.0
+    value = np.int64(0)
+    seen = 0
+    while i < b and _ZERO <= buf[i] <= _NINE:
+        if value > _EXACT:
+            return False, 0.0
+        value = value * 10 + (buf[i] - _ZERO)
+        i += 1
+        seen += 1
+    scale, zeros = 0, 0
+    if i < b and buf[i] == _DOT:
+        i += 1
+        while i < b and _ZERO <= buf[i] <= _NINE:
+            zeros += 1
+            seen += 1
+            if buf[i] != _ZERO:
+                while zeros > 1:
+                    if value > _EXACT:
+                        return False, 0.0
+                    value *= 10
+                    scale += 1
+                    zeros -= 1
+                if value > _EXACT:
+                    return False, 0.0
+                value = value * 10 + (buf[i] - _ZERO)
+                scale += 1
+                zeros = 0
+            i += 1
+    if i != b or seen == 0 or scale > 22:
+        return False, 0.0
+    result = value / _POW10[scale]
+    return True, -result if negative else result
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def parse_rows(  # type: ignore[no-untyped-def]
+    buf, starts, ends, kinds, slots, digits, exact, optional, default, width, status, out_int, out_float, out_text
+):  # pragma: no cover
+    """Parse lines ``buf[starts[r]:ends[r]]`` into column arrays; ``status[r]`` says OK, BLANK or UNUSUAL.
+
+    ``kinds``, ``slots``, ``digits``, ``exact``, ``optional`` and ``default`` have one entry for each field of the
+    file; ``width`` is the exact number of fields, or 0 for "at least len(kinds)". Column values go to row
+    ``slots[field]`` of the output of their kind, ``out_int[slot, r]`` and so on.
+    """
+    fields = len(kinds)
+    for r in range(len(starts)):
+        i, end = starts[r], ends[r]
+        if end > i and buf[end - 1] == _CR:
+            end -= 1
+        if i == end:
+            status[r] = BLANK
+            continue
+        field = 0
+        good = True
+        while True:
+            if i < end and buf[i] == _QUOTE:
+                a = i + 1
+                i = a
+                while i < end and buf[i] != _QUOTE:
+                    i += 1
+                b = i
+                i += 1
+                if i > end or (i < end and buf[i] != _COMMA):
+                    good = False
+                    break
+            else:
+                a = i
+                while i < end and buf[i] != _COMMA:
+                    i += 1
+                b = i
+            if field < fields and kinds[field] != SKIP:
+                kind, slot = kinds[field], slots[field]
+                if kind == TEXT:
+                    if b - a > TEXT_BYTES or (a == b and not optional[field]):
+                        good = False
+                        break
+                    for k in range(b - a):
+                        out_text[slot, r, k] = buf[a + k]
+                    for k in range(b - a, TEXT_BYTES):
+                        out_text[slot, r, k] = 0
+                elif a == b:
+                    if not optional[field]:
+                        good = False
+                        break
+                    if kind == FIXED:
+                        out_int[slot, r] = np.int64(default[field])
+                    else:
+                        out_float[slot, r] = default[field]
+                elif kind == FIXED:
+                    ok, integer = _fixed(buf, a, b, digits[field], exact[field])
+                    if not ok:
+                        good = False
+                        break
+                    out_int[slot, r] = integer
+                else:
+                    ok, number = _float(buf, a, b)
+                    if not ok:
+                        good = False
+                        break
+                    out_float[slot, r] = number
+            field += 1
+            if i >= end:
+                break
+            i += 1  # the comma; a line that ends on it has one more, empty field
+            if i == end:
+                if field < fields and kinds[field] != SKIP and not optional[field]:
+                    good = False
+                elif field < fields and kinds[field] != SKIP:
+                    if kinds[field] == FIXED:
+                        out_int[slots[field], r] = np.int64(default[field])
+                    elif kinds[field] == FLOAT:
+                        out_float[slots[field], r] = default[field]
+                    else:
+                        for k in range(TEXT_BYTES):
+                            out_text[slots[field], r, k] = 0
+                field += 1
+                break
+        if not good or field < fields or (width > 0 and field != width):
+            status[r] = UNUSUAL
+        else:
+            status[r] = OK
