@@ -1,0 +1,78 @@
+"""Figures are valid SVG, deterministic, and show what they are given."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from marketprism.report.figures import judgement, market
+
+_N = 60
+_RNG = np.random.Generator(np.random.PCG64(1))
+_TS = (1_723_161_255 * 10**9 + np.cumsum(_RNG.integers(1, 40, _N)) * 10**9).astype(np.int64)
+_MID = 100 + np.cumsum(_RNG.normal(0, 0.1, _N))
+_TICKS = np.rint(_MID * 10).astype(np.int64)[:, None, None] + np.array([-1, 1])[:, None] * np.arange(1, 6)
+_QUANTITY = _RNG.exponential(1.0, (_N, 2, 5))
+_COUNTS = np.zeros((1440, 6), np.int64)
+_COUNTS[600:630] = 7
+_IMBALANCE = np.zeros((1440, 20), np.int64)
+_IMBALANCE[600:630] = 3
+
+DRAWINGS = {
+    "spread_states": lambda: market.spread_states({"one": (0.9, 0.06, 0.04), "two": (0.2, 0.3, 0.5)}),
+    "price_and_buckets": lambda: market.price_and_buckets(_TS, _MID, ["volume"] * 30 + ["time"] * 30),
+    "book_heatmap": lambda: market.book_heatmap(_TS, _TICKS, _QUANTITY, _MID, 0.1),
+    "book_shape": lambda: market.book_shape(_TICKS, _QUANTITY),
+    "bucket_durations": lambda: market.bucket_durations(_RNG.exponential(9, 50) * 0 + np.arange(50), 12.0, 40.0),
+    "spread_by_time": lambda: market.spread_by_time(_COUNTS),
+    "imbalance_by_time": lambda: market.imbalance_by_time(_IMBALANCE),
+    "interval_bars": lambda: judgement.interval_bars(
+        ["a", "b"], np.array([0.1, -0.02]), np.array([0.05, -0.1]), np.array([0.2, 0.06]), "IC"
+    ),
+    "fold_ic": lambda: judgement.fold_ic({"logistic": [(0.1, 0.0, 0.2), (0.2, 0.1, 0.3)]}),
+    "calibration": lambda: judgement.calibration(
+        {"logistic": (np.array([0.4, 0.6]), np.array([0.45, 0.55]), np.array([10, 20]))}
+    ),
+    "equity": lambda: judgement.equity(
+        _TS, {"logistic": (_MID - _MID[0], _MID - _MID[0] - 0.01 * np.arange(_N))}, "bps"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(DRAWINGS))
+def test_drawing_is_svg_that_scales_and_repeats(name: str) -> None:
+    svg = DRAWINGS[name]()
+    root = ET.fromstring(svg)
+    assert root.tag.endswith("svg")
+    assert "viewBox" in root.attrib
+    assert "width" not in root.attrib
+    assert len(list(root.iter())) > 30
+    assert svg == DRAWINGS[name]()
+
+
+def test_same_bytes_in_another_process() -> None:
+    code = (
+        "from marketprism.report.figures.market import spread_states as f;"
+        "import hashlib;print(hashlib.sha256(f({'x': (.5, .3, .2)}).encode()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
+
+
+def test_spread_shares_are_written_on_the_bars() -> None:
+    svg = market.spread_states({"x": (0.9, 0.1, 0.0)})
+    assert "90%" in svg
+    assert "10%" in svg
