@@ -15,8 +15,8 @@ from marketprism.core.kinds import EventKind
 
 __all__ = ["EVENT_TYPES", "KEY_FIELDS", "EventType", "Field", "FieldType", "event_type_of", "payload_dtype"]
 
-FieldType = Literal["decimal", "float", "int", "time", "text", "bool", "decimals"]
-"""``decimal``: exact in the store, float64 in memory, NaN = null. ``decimals``: an array of them.
+FieldType = Literal["decimal", "float", "int", "time", "text", "bool", "decimals", "ints"]
+"""``decimal``: exact in the store, float64 in memory, NaN = null. ``decimals``, ``ints``: an array of them.
 ``time``: int64 ns UTC, 0 = null where nullable. ``text``: short UTF-8. ``int``: -1 = null where nullable."""
 
 Origin = Literal["key", "row", "levels", "derived", "payload"]
@@ -81,11 +81,19 @@ EVENT_TYPES: dict[str, EventType] = {
             (EventKind.BOOK_SNAPSHOT,),
             "A full book; levels are arrays, best first.",
             (
+                _row("first_update_id", "int", "first update id", nullable=True),
                 _row("last_update_id", "int", "last update contained", nullable=True),
+                _row("previous_update_id", "int", "last update id of the previous message", nullable=True),
                 Field("bid_prices", "decimals", "bid prices, descending", "quote currency", "levels"),
                 Field("bid_quantities", "decimals", "bid quantities", "base units", "levels"),
                 Field("ask_prices", "decimals", "ask prices, ascending", "quote currency", "levels"),
                 Field("ask_quantities", "decimals", "ask quantities", "base units", "levels"),
+                Field(
+                    "level_order",
+                    "ints",
+                    "stream position of each level (bids, then asks); empty where the stream had this very order",
+                    origin="levels",
+                ),
                 Field("bid_depth", "int", "number of bid levels", "levels", "derived"),
                 Field("ask_depth", "int", "number of ask levels", "levels", "derived"),
                 Field("best_bid", "decimal", "best bid price", "quote currency", "derived", nullable=True),
@@ -125,8 +133,8 @@ EVENT_TYPES: dict[str, EventType] = {
                 _PRICE,
                 _QUANTITY,
                 _SIDE,
-                Field("is_maker_buyer", "bool", "the resting order was the buyer", origin="derived"),
-                Field("quote_quantity", "decimal", "price x quantity", "quote currency", "derived"),
+                Field("is_maker_buyer", "bool", "the resting order was the buyer", origin="derived", nullable=True),
+                Field("quote_quantity", "decimal", "price x quantity, 8 decimals", "quote currency", "derived"),
             ),
         ),
         EventType(
@@ -134,7 +142,9 @@ EVENT_TYPES: dict[str, EventType] = {
             (EventKind.QUOTE,),
             "A best quote; a side that the message did not carry is null.",
             (
+                _row("first_update_id", "int", "first update id", nullable=True),
                 _row("last_update_id", "int", "update id", nullable=True),
+                _row("previous_update_id", "int", "last update id of the previous message", nullable=True),
                 Field("bid_price", "decimal", "best bid", "quote currency", "levels", nullable=True),
                 Field("bid_quantity", "decimal", "its quantity", "base units", "levels", nullable=True),
                 Field("ask_price", "decimal", "best ask", "quote currency", "levels", nullable=True),
@@ -174,6 +184,7 @@ EVENT_TYPES: dict[str, EventType] = {
             (EventKind.LIQUIDATION,),
             "A forced order; side is the order's.",
             (
+                _row("liquidation_id", "int", "venue's id of the liquidation", nullable=True),
                 _SIDE,
                 _PRICE,
                 _QUANTITY,
