@@ -1,0 +1,145 @@
+"""The two baselines: logistic regression and LightGBM, each a deterministic sklearn pipeline."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from marketprism.core.config import Config
+from marketprism.core.errors import ConfigError
+from marketprism.core.random import child_seed
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+    from sklearn.pipeline import Pipeline
+
+__all__ = ["CLASSES", "ModelConfig", "build_model", "fit_model", "predict_classes"]
+
+CLASSES = (-1, 0, 1)
+"""Down, flat, up: the order of every probability triple."""
+
+
+class ModelConfig(Config):
+    """One baseline and its parameters.
+
+    Parameters
+    ----------
+    kind : {"logistic", "lightgbm"}
+        Multinomial logistic regression (L2) or gradient boosted trees.
+    inverse_penalty : float
+        Logistic: sklearn's ``C``.
+    trees, leaves, min_leaf_rows, learning_rate : int, int, int, float
+        LightGBM: number of rounds, leaves a tree, rows a leaf at least, shrinkage.
+    column_share, row_share : float
+        LightGBM: share of factors per tree and of rows per round.
+    clip : float
+        Winsorising limit in robust standard deviations.
+    threads : int
+        LightGBM threads; the result does not depend on it.
+    """
+
+    kind: Literal["logistic", "lightgbm"] = "logistic"
+    inverse_penalty: float = 0.05
+    trees: int = 80
+    leaves: int = 15
+    min_leaf_rows: int = 40
+    learning_rate: float = 0.05
+    column_share: float = 0.6
+    row_share: float = 0.8
+    clip: float = 5.0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("inverse_penalty", "learning_rate", "clip"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"{name} was {value}", hint="it must be positive")
+        for name in ("trees", "min_leaf_rows", "threads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be at least 1")
+        if self.leaves < 2:
+            raise ConfigError(f"leaves was {self.leaves}", hint="it must be at least 2")
+        for name in ("column_share", "row_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be in (0, 1]")
+
+
+def build_model(config: ModelConfig, seed: int = 0, *, by_series: bool = False) -> Pipeline:
+    """Return an unfitted pipeline: :class:`~marketprism.models.scaler.FactorScaler`, then the classifier.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        Kind and parameters.
+    seed : int
+        Fixes everything random.
+    by_series : bool
+        The last feature is a series code (panels).
+    """
+    from sklearn.pipeline import Pipeline
+
+    from marketprism.models.scaler import FactorScaler
+
+    state = child_seed(seed, "model", config.kind) % 2**31
+    estimator: Any
+    if config.kind == "logistic":
+        from sklearn.linear_model import LogisticRegression
+
+        estimator = LogisticRegression(C=config.inverse_penalty, max_iter=500, tol=1e-6, random_state=state)
+    else:
+        from lightgbm import LGBMClassifier
+
+        estimator = LGBMClassifier(
+            n_estimators=config.trees,
+            num_leaves=config.leaves,
+            min_child_samples=config.min_leaf_rows,
+            learning_rate=config.learning_rate,
+            colsample_bytree=config.column_share,
+            subsample=config.row_share,
+            subsample_freq=1,
+            reg_lambda=1.0,
+            deterministic=True,
+            force_row_wise=True,
+            n_jobs=config.threads,
+            random_state=state,
+            importance_type="gain",
+            verbose=-1,
+        )
+    dtype = "float64" if config.kind == "logistic" else "float32"
+    scaler = FactorScaler(config.clip, by_series=by_series, dtype=dtype)
+    return Pipeline([("scale", scaler), ("model", estimator)])
+
+
+def fit_model(model: BaseEstimator, X: npt.NDArray[np.float64], y: npt.NDArray[np.int8]) -> BaseEstimator:
+    """Fit a clone of ``model`` on one BLAS thread (the bits then do not depend on the machine's cores).
+
+    A solver that stops before convergence is not an error here: the penalised fit is usable, and judged out of
+    sample like any other.
+    """
+    from sklearn.base import clone
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    fitted = clone(model)
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted.fit(X, y)
+    return fitted
+
+
+def predict_classes(model: BaseEstimator, X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return ``float64[n, 3]``: probabilities of down, flat and up, 0 for a class never seen in training."""
+    from threadpoolctl import threadpool_limits
+
+    result = np.zeros((len(X), len(CLASSES)))
+    if len(X) == 0:
+        return result
+    with threadpool_limits(limits=1):
+        probabilities = np.asarray(model.predict_proba(X), np.float64)
+    for position, label in enumerate(model.classes_):
+        result[:, CLASSES.index(int(label))] = probabilities[:, position]
+    return result
