@@ -38,7 +38,7 @@ def estimate(ring: np.ndarray, slots: int, config: BucketConfig) -> Rates:
 
     Examples
     --------
-    >>> estimate(np.full((10, 3), 60.0), 10, BucketConfig()).volume
+    >>> round(estimate(np.full((10, 3), 60.0), 10, BucketConfig()).volume, 9)
     2.0
     """
     newest_first = ring[(slots - 1 - np.arange(min(slots, len(ring)))) % len(ring)]
