@@ -22,7 +22,16 @@ from marketprism.ingest import _csv_kernel as kernel
 from marketprism.ingest.files_io import display_name, open_binary
 from marketprism.ingest.source import Source
 
-__all__ = ["BATCH_LINES", "Column", "CsvBatch", "CsvFile", "fixed_column", "parse_fixed", "read_header"]
+__all__ = [
+    "BATCH_LINES",
+    "Column",
+    "CsvBatch",
+    "CsvFile",
+    "first_lines",
+    "fixed_column",
+    "parse_fixed",
+    "read_header",
+]
 
 BATCH_LINES = 16_384
 """Lines a batch, good and bad: files that are read side by side stay aligned."""
@@ -80,11 +89,14 @@ class CsvBatch:
         Line number of each row, from 1.
     columns : dict of str to ndarray
         Column values: int64, float64, or ``S32`` for text.
+    line_count : int
+        Lines of the file that the batch covers, blank and rejected ones too.
     """
 
     file: str
     lines: np.ndarray
     columns: dict[str, np.ndarray]
+    line_count: int = 0
     _buffer: bytes = field(default=b"", repr=False)
     _starts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
     _ends: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
@@ -107,7 +119,9 @@ class CsvBatch:
     def take(self, mask: np.ndarray) -> CsvBatch:
         """Return the rows where ``mask`` (or an index array) selects."""
         columns = {name: values[mask] for name, values in self.columns.items()}
-        return CsvBatch(self.file, self.lines[mask], columns, self._buffer, self._starts[mask], self._ends[mask])
+        return CsvBatch(
+            self.file, self.lines[mask], columns, self.line_count, self._buffer, self._starts[mask], self._ends[mask]
+        )
 
     def keep(self, good: np.ndarray, source: Source, reason: str, *, hint: str = "") -> CsvBatch:
         """Reject the rows where ``good`` is false, with ``reason``, and return the others."""
@@ -136,6 +150,8 @@ class CsvFile:
         Without a header: exact number of fields, or 0 for any number that covers the columns.
     skip_lines : int, default 0
         Lines before the header or the first row.
+    batch_lines : int, default BATCH_LINES
+        Lines a batch.
     """
 
     def __init__(
@@ -148,14 +164,14 @@ class CsvFile:
         header: Sequence[str] | None = None,
         width: int = 0,
         skip_lines: int = 0,
-        batch_lines: int = BATCH_LINES,
+        batch_lines: int = 0,
     ) -> None:
         self.name = display_name(path, member)
         self._source = source
         self._path = path
         self._member = member
         self._skip = skip_lines + (header is not None)
-        self._batch_lines = batch_lines
+        self._batch_lines = batch_lines or BATCH_LINES
         self._columns = [_placed(column, header, self.name) for column in columns]
         self._width = len(header) if header is not None else width
         self._prepare()
@@ -200,7 +216,7 @@ class CsvFile:
             status[ends - starts > _MAX_LINE] = kernel.UNUSUAL
         outputs = {"fixed": out_int, "float": out_float, "text": out_text.view("S32")[:, :, 0]}
         columns = {c.name: outputs[c.kind][self._slots[c.position]] for c in self._columns}
-        batch = CsvBatch(self.name, lines, columns, buffer, starts, ends)
+        batch = CsvBatch(self.name, lines, columns, n, buffer, starts, ends)
         self._source.report.records += int((status != kernel.BLANK).sum())
         if not status.any():
             return batch
@@ -340,3 +356,12 @@ def read_header(path: str | Path, member: str = "", *, skip_lines: int = 0) -> l
     if twice:
         raise SourceError(f"{name} names column {twice[0]!r} twice", hint="drop one of them")
     return cells
+
+
+def first_lines(path: str | Path, member: str = "", *, count: int) -> list[str]:
+    """Return up to ``count`` lines from the beginning of a file, for telling its layout or tick."""
+    result: list[str] = []
+    with open_binary(path, member) as stream:
+        while len(result) < count and (line := stream.readline(_MAX_LINE)):
+            result.append(line.decode("utf-8-sig", "replace").strip())
+    return result
