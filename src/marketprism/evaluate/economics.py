@@ -1,0 +1,330 @@
+"""What a score earns: positions after latency, fills at mid plus or minus half the spread, fees, and the ratios."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from marketprism.core.errors import DataError
+from marketprism.core.instrument import Instrument
+from marketprism.core.timebase import NS
+from marketprism.evaluate.bootstrap import block_length, plan_blocks
+from marketprism.evaluate.config import BASE_FEES_BPS, SECONDS_PER_YEAR, CostConfig
+from marketprism.evaluate.metric import Metric
+from marketprism.evaluate.metrics import measured
+from marketprism.labels.forward import SERIES_KEY, series_rows
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Execution", "Trading", "half_spread_column", "pool", "trade", "trading_metrics"]
+
+_Floats = npt.NDArray[np.float64]
+_Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Per bucket: when a decision taken on it is filled and at which mid, half spread and whether it is the last.
+
+    Built once per instrument from ALL its buckets, by :func:`execution`.
+    """
+
+    bucket_id: _Ints
+    segment: _Ints
+    fill_ts: _Ints
+    """Receive clock, ns UTC."""
+    fill_mid: _Floats
+    mid_last: _Floats
+    half_spread: _Floats
+    """Relative to the mid."""
+    duration_s: _Floats
+    fee: float
+    """Fraction of notional."""
+    seconds_per_year: float
+    key: str
+
+
+@dataclass(frozen=True)
+class Trading:
+    """Profit and loss of one traded score.
+
+    Attributes
+    ----------
+    ts : ndarray of int
+        Fill times, ns UTC (receive clock).
+    position : ndarray
+        Position held after each fill, in units of notional (-1, 0, 1; a pooled book averages its instruments).
+    gross, cost : ndarray
+        Return on notional accrued up to each fill, and paid at it.
+    traded : ndarray
+        Absolute change of position.
+    periods_per_year : float
+        Decisions in a year at the rate seen while the market was observed.
+    observed_s : float
+        Seconds of market time behind it (gaps not counted).
+    """
+
+    ts: _Ints
+    position: _Floats
+    gross: _Floats
+    cost: _Floats
+    traded: _Floats
+    periods_per_year: float
+    observed_s: float
+
+    @property
+    def net(self) -> _Floats:
+        """Gross minus cost."""
+        return self.gross - self.cost
+
+    def equity(self) -> pl.DataFrame:
+        """Curve: ``ts``, ``position``, cumulative ``gross_bps``, ``cost_bps`` and ``net_bps`` of notional."""
+        import polars as pl
+
+        return pl.DataFrame(
+            {
+                "ts": self.ts,
+                "position": self.position,
+                "gross_bps": 1e4 * np.cumsum(self.gross),
+                "cost_bps": 1e4 * np.cumsum(self.cost),
+                "net_bps": 1e4 * np.cumsum(self.net),
+            }
+        )
+
+
+def half_spread_column(
+    frame: pl.DataFrame, costs: CostConfig, instruments: Sequence[Instrument] = ()
+) -> tuple[_Floats, str]:
+    """Half spread relative to the mid of each bucket, and in words where it came from.
+
+    In order: ``costs.half_spread_bps``; ``spread_last_ticks`` with the instrument's tick size; the factor
+    ``spread_bps``. NaN where the book was invalid.
+
+    Raises
+    ------
+    DataError
+        None of them is at hand.
+    """
+    import polars as pl
+
+    if costs.half_spread_bps is not None:
+        return np.full(frame.height, costs.half_spread_bps * 1e-4), f"fixed at {costs.half_spread_bps:g} bps"
+    ticks = {instrument.key: instrument.tick for instrument in instruments}
+    keys = pl.concat_str([pl.col(name).cast(pl.String) for name in SERIES_KEY], separator=":")
+    names = frame.select(keys.alias("key"))["key"]
+    if ticks and set(names.unique()) <= set(ticks) and "spread_last_ticks" in frame.columns:
+        tick = names.replace_strict(ticks, return_dtype=pl.Float64).to_numpy()
+        spread = frame["spread_last_ticks"].cast(pl.Float64).fill_null(-1.0).to_numpy()
+        mid = frame["mid_last"].fill_null(float("nan")).to_numpy()
+        half = np.where(spread >= 0, 0.5 * spread * tick / mid, np.nan)
+        return half, "half the spread in force when the bucket closed"
+    if "spread_bps" in frame.columns:
+        half = 0.5e-4 * frame["spread_bps"].fill_null(float("nan")).to_numpy()
+        return half, "half the spread_bps factor of the bucket"
+    raise DataError(
+        "the half spread is not known", hint="pass the instruments, a spread_bps factor or costs.half_spread_bps"
+    )
+
+
+def execution(
+    frame: pl.DataFrame,
+    half_spread: _Floats,
+    costs: CostConfig,
+    mids: pl.DataFrame | None = None,
+) -> dict[str, Execution]:
+    """When and where each decision is filled, by series key.
+
+    A decision on bucket i is known at ``ts_known`` and filled ``latency_ms`` later on the receive clock. With a mid
+    series (``ts_recv`` or ``ts``, ``mid``) the fill mid is the last one at or before the fill time. Without one it
+    lies on the straight line of the bucket in which the fill falls, from its opening mid to its closing mid: on
+    average fair, but blind to moves that come faster than the line. Fills never cross a segment.
+    """
+    import polars as pl
+
+    latency = round(costs.latency_ms * 1e6)
+    result = {}
+    for key, rows in series_rows(frame).items():
+        part = frame[rows]
+        get = {name: part[name].to_numpy().astype(np.int64) for name in ("bucket_id", "segment", "ts_known")}
+        mid_last, mid_open = (
+            part[name].fill_null(float("nan")).to_numpy() if name in part.columns else np.full(len(rows), np.nan)
+            for name in ("mid_last", "mid_open")
+        )
+        fill_ts = get["ts_known"] + latency
+        path = None
+        if mids is not None:
+            path = mids.filter(*(pl.col(name).cast(pl.String) == value for name, value in zip(SERIES_KEY, key, strict=True)))
+        if path is not None and path.height:
+            clock = "ts_recv" if "ts_recv" in path.columns else "ts"
+            at = np.searchsorted(path[clock].to_numpy(), fill_ts, side="right") - 1
+            fill = np.append(path["mid"].fill_null(float("nan")).to_numpy(), np.nan)[at]
+            _, inside = _fill_between(get["ts_known"], get["segment"], mid_open, mid_last, fill_ts)
+            fill = np.where(inside, fill, np.nan)
+        else:
+            fill, _ = _fill_between(get["ts_known"], get["segment"], mid_open, mid_last, fill_ts)
+        fee = BASE_FEES_BPS[key[1]] if costs.fee_bps is None else costs.fee_bps
+        year = SECONDS_PER_YEAR[key[1]] if costs.seconds_per_year is None else costs.seconds_per_year
+        duration = part["duration_ns"].to_numpy() / NS if "duration_ns" in part.columns else _durations(get["ts_known"])
+        name = ":".join(key)
+        result[name] = Execution(
+            get["bucket_id"], get["segment"], fill_ts, fill, mid_last, half_spread[rows], duration, fee * 1e-4, year, name
+        )
+    return result
+
+
+def _durations(known: _Ints) -> _Floats:
+    return np.diff(known, prepend=known[:1]) / NS
+
+
+@njit(cache=True)
+def _fill_between(
+    known: _Ints, segment: _Ints, mid_open: _Floats, mid_last: _Floats, fill_ts: _Ints
+) -> tuple[_Floats, npt.NDArray[np.bool_]]:
+    """Mid at each fill time on the line of the bucket it falls in; whether that bucket is of the same segment."""
+    n = known.size
+    fill = np.full(n, np.nan)
+    inside = np.zeros(n, np.bool_)
+    j = 0
+    for i in range(n):
+        j = max(j, i + 1)
+        while j < n and known[j] < fill_ts[i]:
+            j += 1
+        if j >= n or segment[j] != segment[i]:
+            continue
+        inside[i] = True
+        left = mid_open[j] if np.isfinite(mid_open[j]) else mid_last[j - 1]
+        span = known[j] - known[j - 1]
+        share = (fill_ts[i] - known[j - 1]) / span if span > 0 else 1.0
+        fill[i] = left + min(max(share, 0.0), 1.0) * (mid_last[j] - left)
+    return fill, inside
+
+
+@njit(cache=True)
+def _run(
+    score: _Floats, fill: _Floats, half: _Floats, closing: _Floats, last: npt.NDArray[np.bool_], enter: float, fee: float
+) -> tuple[_Floats, _Floats, _Floats, _Floats]:
+    """Follow one instrument's score: position after, gross accrued until, cost and amount traded at each fill."""
+    n = score.size
+    position, gross, cost, traded = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
+    held, mark, spread = 0.0, np.nan, np.nan
+    for i in range(n):
+        if np.isfinite(half[i]):
+            spread = half[i]
+        price = closing[i] if last[i] else fill[i]
+        if not np.isfinite(price) and last[i]:
+            price = mark
+        if np.isfinite(price):
+            if held != 0.0 and np.isfinite(mark):
+                gross[i] = held * (price / mark - 1.0)
+            target = held
+            if last[i] or np.isnan(score[i]) or held * score[i] < 0.0:
+                target = 0.0
+            if not last[i] and np.isfinite(spread) and np.isfinite(half[i]):
+                if score[i] >= enter and score[i] > 0.0:
+                    target = 1.0
+                elif score[i] <= -enter and score[i] < 0.0:
+                    target = -1.0
+            if target != held:
+                traded[i] = abs(target - held)
+                cost[i] = traded[i] * (fee + spread)
+                held = target
+            mark = price
+        position[i] = held
+        if last[i]:
+            mark, spread = np.nan, np.nan
+    return position, gross, cost, traded
+
+
+def trade(predictions: pl.DataFrame, executions: Mapping[str, Execution], costs: CostConfig) -> dict[str, Trading]:
+    """Trade each instrument's score on its own (notional 1) and return the results by series key.
+
+    A position is flattened at the last known mid of its segment, and at once where the score is null: nothing is
+    held over a gap. Each change of position pays the fee and half the spread.
+    """
+    result = {}
+    for key, rows in series_rows(predictions).items():
+        part, one = predictions[rows], executions[":".join(key)]
+        at = np.searchsorted(one.bucket_id, part["bucket_id"].to_numpy())
+        score = part["score"].fill_null(float("nan")).to_numpy()
+        segment, ids = one.segment[at], one.bucket_id[at]
+        last = np.append((np.diff(segment) != 0) | (np.diff(ids) != 1), True)
+        position, gross, cost, traded = _run(
+            score, one.fill_mid[at], one.half_spread[at], one.mid_last[at], last, costs.enter, one.fee
+        )
+        observed = float(one.duration_s[at].sum())
+        rate = one.seconds_per_year * len(at) / observed if observed > 0 else math.nan
+        result[one.key] = Trading(one.fill_ts[at], position, gross, cost, traded, rate, observed)
+    return result
+
+
+def pool(parts: Mapping[str, Trading]) -> Trading:
+    """One book of equal notional in every instrument; returns add up in time bins of their mean decision spacing."""
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    share = 1.0 / len(parts)
+    observed = max(part.observed_s for part in parts.values())
+    bins = max(1, round(float(np.mean([part.ts.size for part in parts.values()]))))
+    start = min(int(part.ts[0]) for part in parts.values())
+    stop = max(int(part.ts[-1]) for part in parts.values())
+    width = max(1, -(-(stop - start + 1) // bins))
+    place = {key: (part.ts - start) // width for key, part in parts.items()}
+    used = np.unique(np.concatenate(list(place.values())))
+    total = {name: np.zeros(used.size) for name in ("gross", "cost", "traded", "position")}
+    for key, part in parts.items():
+        at = np.searchsorted(used, place[key])
+        for name in ("gross", "cost", "traded"):
+            total[name] += share * np.bincount(at, getattr(part, name), used.size)
+        newest = np.searchsorted(part.ts, start + (used + 1) * width, side="left") - 1
+        total["position"] += share * np.where(newest >= 0, part.position[newest], 0.0)
+    year = float(np.mean([part.periods_per_year * part.observed_s / part.ts.size for part in parts.values()]))
+    rate = year * used.size / observed if observed > 0 else math.nan
+    ts = start + (used + 1) * width
+    return Trading(ts, total["position"], total["gross"], total["cost"], total["traded"], rate, observed)
+
+
+def trading_metrics(result: Trading, replications: int, level: float, seed: int) -> dict[str, Metric]:
+    """Turnover, gross and net profit (bps of notional over the whole sample) and annualised Sharpe ratios."""
+    n = result.ts.size
+    plan = plan_blocks(n, block_length(n), replications, seed)
+    trades = int((result.traded > 0).sum())
+    few = f"only {trades} trades, not evidence" if trades < 30 else ""
+    annual = math.sqrt(result.periods_per_year) if result.periods_per_year > 0 else math.nan
+    span = (
+        f"annualised by sqrt({result.periods_per_year:.0f} decisions a year), "
+        f"seen over {result.observed_s / 3600:.2f} h of market time"
+    )
+
+    def sharpe(sums: _Floats) -> _Floats:
+        first, second = sums[..., 0] / n, sums[..., 1] / n
+        variance = (second - first * first) * n / max(1, n - 1)
+        return np.where(variance > 1e-12 * second, annual * first / np.sqrt(np.maximum(variance, 1e-300)), np.nan)
+
+    def total(sums: _Floats) -> _Floats:
+        return 1e4 * sums[..., 0]
+
+    found: dict[str, Metric] = {
+        "turnover": measured(
+            result.traded[:, None], lambda sums: sums[..., 0] / n, plan, level, note="notional traded per decision"
+        )
+    }
+    for name, values in (("gross", result.gross), ("net", result.net)):
+        columns = np.column_stack((values, values * values))
+        money = "before" if name == "gross" else "after"
+        found[f"{name}_pnl_bps"] = measured(
+            columns[:, :1], total, plan, level, null=None if few else 0.0, note=_join(few, f"whole sample, {money} costs")
+        )
+        found[f"{name}_sharpe"] = measured(
+            columns, sharpe, plan, level, null=None if few else 0.0, note=_join(few, span)
+        )
+    return found
+
+
+def _join(*notes: str) -> str:
+    return "; ".join(filter(None, notes))

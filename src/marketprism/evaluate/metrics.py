@@ -1,0 +1,281 @@
+"""Forecast metrics with block-bootstrap intervals: correlation, ranking, probability and calibration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from marketprism.core.errors import DataError
+from marketprism.evaluate.bootstrap import BlockPlan, interval, resample_sums, resample_weighted_auc
+from marketprism.evaluate.metric import ENOUGH_BLOCKS, ENOUGH_ROWS, Metric
+
+__all__ = [
+    "area_under_curve",
+    "brier_skill",
+    "calibration_error",
+    "expected_calibration_error",
+    "hit_rate",
+    "information_coefficient",
+    "information_ratio",
+    "log_loss_skill",
+    "measured",
+    "rank_information_coefficient",
+]
+
+_Floats = npt.NDArray[np.float64]
+_Classes = npt.NDArray[np.int8]
+_TINY = 1e-12
+
+
+def measured(
+    columns: _Floats,
+    statistic: Callable[[_Floats], _Floats],
+    plan: BlockPlan,
+    level: float,
+    *,
+    null: float | None = None,
+    note: str = "",
+    n: int | None = None,
+) -> Metric:
+    """Metric of any statistic that is a function of column sums.
+
+    Parameters
+    ----------
+    columns : ndarray of shape (rows, m)
+        Terms to add up, in time order.
+    statistic : callable
+        ``sums[..., m] -> value[...]``.
+    plan : BlockPlan
+        Blocks over the same rows.
+    level : float
+        Coverage, such as .95.
+    null, note
+        See :class:`~marketprism.evaluate.metric.Metric`.
+    n : int, optional
+        Sample size to state where it is not the number of rows.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(statistic(columns.sum(axis=0)))
+        samples = statistic(resample_sums(columns, plan))
+    return _finish(value, samples, plan, level, null, note, plan.n if n is None else n)
+
+
+def _finish(
+    value: float, samples: _Floats, plan: BlockPlan, level: float, null: float | None, note: str, n: int
+) -> Metric:
+    low, high = interval(value, samples, plan.blocks, level)
+    return Metric(
+        value=value, low=low, high=high, n=n, blocks=plan.blocks, null=null, note=_few(n, plan.blocks, note)
+    )
+
+
+def _few(n: int, blocks: int, note: str) -> str:
+    if n >= ENOUGH_ROWS and blocks >= ENOUGH_BLOCKS:
+        return note
+    return "; ".join(filter(None, (f"few samples: {n} rows in {blocks} blocks, not evidence", note)))
+
+
+def _pearson(sums: _Floats) -> _Floats:
+    n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    covariance, var_x, var_y = xy - x * y / n, xx - x * x / n, yy - y * y / n
+    flat = (var_x <= _TINY * xx) | (var_y <= _TINY * yy)
+    return np.where(flat, np.nan, covariance / np.sqrt(np.where(flat, 1.0, var_x * var_y)))
+
+
+def _moments(x: _Floats, y: _Floats) -> _Floats:
+    # Standardised first: correlation does not change, and running sums stay near zero.
+    x, y = _standard(x), _standard(y)
+    return np.column_stack((np.ones_like(x), x, y, x * x, y * y, x * y))
+
+
+def _standard(x: _Floats) -> _Floats:
+    spread = float(x.std()) if x.size else 0.0
+    centred = x - x.mean() if x.size else x
+    return np.zeros_like(x) if spread <= _TINY * float(np.abs(x).max(initial=0.0)) else centred / spread
+
+
+def information_coefficient(score: _Floats, returns: _Floats, plan: BlockPlan, level: float = 0.95) -> Metric:
+    """IC: Pearson correlation of score and realised return; NaN where one of them is constant."""
+    return measured(_moments(score, returns), _pearson, plan, level, null=0.0)
+
+
+def rank_information_coefficient(score: _Floats, returns: _Floats, plan: BlockPlan, level: float = 0.95) -> Metric:
+    """Spearman correlation; the interval resamples the full-sample mid-ranks."""
+    from scipy.stats import rankdata
+
+    return measured(_moments(rankdata(score), rankdata(returns)), _pearson, plan, level, null=0.0)
+
+
+def information_ratio(
+    score: _Floats, returns: _Floats, period: npt.NDArray[np.int64], seed: int, level: float = 0.95,
+    replications: int = 1000, period_name: str = "period",
+) -> Metric:
+    """IC_IR: mean over standard deviation of the IC per period (days, or equal runs of rows; not annualised).
+
+    Parameters
+    ----------
+    period : ndarray of int
+        Period of each row, non-decreasing; periods with fewer than 8 rows or without an IC are left out.
+    period_name : str
+        Said in the note.
+    """
+    from marketprism.evaluate.bootstrap import plan_blocks
+
+    values = _period_ics(score, returns, period)
+    note = f"{values.size} {period_name} ICs, not annualised"
+    if values.size < 3:
+        nan = math.nan
+        note = _few(values.size, values.size, note)
+        return Metric(value=nan, low=nan, high=nan, n=score.size, blocks=values.size, null=0.0, note=note)
+    columns = np.column_stack((np.ones_like(values), values, values * values))
+
+    def ratio(sums: _Floats) -> _Floats:
+        n, first, second = np.moveaxis(sums, -1, 0)
+        variance = (second - first * first / n) / (n - 1)
+        return np.where(variance > _TINY * second, first / n / np.sqrt(np.maximum(variance, 1e-300)), np.nan)
+
+    plan = plan_blocks(values.size, 1, replications, seed)
+    return measured(columns, ratio, plan, level, null=0.0, note=note, n=score.size)
+
+
+def _period_ics(score: _Floats, returns: _Floats, period: npt.NDArray[np.int64]) -> _Floats:
+    starts = np.flatnonzero(np.diff(period, prepend=period[:1] - 1))
+    counts = np.diff(np.append(starts, period.size))
+    if not starts.size:
+        return np.empty(0)
+    sums = np.add.reduceat(_moments(score, returns), starts, axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = _pearson(sums)
+    return values[(counts >= 8) & np.isfinite(values)]
+
+
+def area_under_curve(score: _Floats, classes: _Classes, plan_of: Callable[[int], BlockPlan], level: float) -> Metric:
+    """AUC of up against down (flat rows left out): chance that an up row scores above a down row, ties half.
+
+    Parameters
+    ----------
+    plan_of : callable
+        Gives the plan for the number of rows that remain.
+    """
+    moved = classes != 0
+    if not moved.any():
+        return Metric(value=math.nan, low=math.nan, high=math.nan, n=0, null=0.5, note="no row moved")
+    plan, positive = plan_of(int(moved.sum())), classes[moved] > 0
+    value = _auc_value(score[moved], positive)
+    samples = resample_weighted_auc(score[moved], positive, plan)
+    return _finish(value, samples, plan, level, 0.5, "up against down, flat left out", plan.n)
+
+
+def _auc_value(score: _Floats, positive: npt.NDArray[np.bool_]) -> float:
+    from scipy.stats import rankdata
+
+    ups = int(positive.sum())
+    downs = positive.size - ups
+    if ups == 0 or downs == 0:
+        return math.nan
+    return float((rankdata(score)[positive].sum() - ups * (ups + 1) / 2) / (ups * downs))
+
+
+def brier_skill(
+    probabilities: _Floats, base: _Floats, classes: _Classes, plan: BlockPlan, level: float = 0.95
+) -> Metric:
+    """1 - Brier / Brier of the base rate: three-class Brier scores, base rates of the TRAINING part of each fold."""
+    truth = classes[:, None] == np.array((-1, 0, 1))
+    ours, theirs = ((probabilities - truth) ** 2).sum(1), ((base - truth) ** 2).sum(1)
+    return measured(np.column_stack((ours, theirs)), _skill, plan, level, null=0.0)
+
+
+def log_loss_skill(
+    probabilities: _Floats, base: _Floats, classes: _Classes, plan: BlockPlan, level: float = 0.95
+) -> Metric:
+    """1 - log-loss / log-loss of the training base rate; probabilities are floored at 1e-6."""
+    rows, column = np.arange(len(classes)), classes.astype(np.int64) + 1
+    ours, theirs = (-np.log(np.maximum(p[rows, column], 1e-6)) for p in (probabilities, base))
+    return measured(np.column_stack((ours, theirs)), _skill, plan, level, null=0.0)
+
+
+def _skill(sums: _Floats) -> _Floats:
+    return np.asarray(1.0 - sums[..., 0] / sums[..., 1])
+
+
+def hit_rate(score: _Floats, returns: _Floats, plan: BlockPlan, level: float = 0.95) -> Metric:
+    """Share of rows with a score and a move whose signs agree; rows where either is 0 are left out."""
+    both = np.sign(score) * np.sign(returns)
+    columns = np.column_stack((both > 0, both != 0)).astype(np.float64)
+    return measured(
+        columns, lambda sums: sums[..., 0] / sums[..., 1], plan, level, null=0.5, n=int(columns[:, 1].sum())
+    )
+
+
+def _bin_columns(probability: _Floats, outcome: npt.NDArray[np.bool_], bins: int) -> _Floats:
+    place = np.clip((probability * bins).astype(np.int64), 0, bins - 1)
+    columns = np.zeros((probability.size, 3 * bins))
+    rows = np.arange(probability.size)
+    columns[rows, place] = probability - outcome
+    columns[rows, bins + place] = probability * (1 - probability)
+    columns[rows, 2 * bins + place] = 1.0
+    return columns
+
+
+def _ece_parts(sums: _Floats) -> tuple[_Floats, _Floats]:
+    gap, variance, count = np.split(sums, 3, axis=-1)
+    total = count.sum(-1)
+    raw = np.abs(gap).sum(-1) / total
+    null = np.sqrt(2 / np.pi * np.maximum(variance, 0.0)).sum(-1) / total
+    return raw, null
+
+
+def expected_calibration_error(
+    outcome: npt.ArrayLike, probability: npt.ArrayLike, bins: int = 15, *, debias: bool = True
+) -> float:
+    """ECE with equal-width bins: mean over rows of |mean probability - observed share| of the row's bin.
+
+    Even a perfect model has a positive ECE from sampling noise. With ``debias`` its expectation under perfect
+    calibration, ``sum_b sqrt(2/pi * sum_{i in b} p_i (1 - p_i)) / n``, is subtracted: a perfect model then scores
+    about 0, and values slightly below 0 occur.
+
+    Parameters
+    ----------
+    outcome : array of bool or 0/1, shape (n,)
+        What happened.
+    probability : array of float, shape (n,)
+        What was predicted, in [0, 1].
+
+    Raises
+    ------
+    DataError
+        Sizes differ, nothing was given, or a probability lies outside [0, 1].
+
+    Examples
+    --------
+    >>> round(expected_calibration_error([1, 1, 0, 0], [0.9, 0.9, 0.1, 0.1], debias=False), 3)
+    0.1
+    """
+    truth, p = np.asarray(outcome), np.asarray(probability, np.float64)
+    if truth.shape != p.shape or p.ndim != 1 or p.size == 0:
+        raise DataError(f"outcomes had shape {truth.shape}, probabilities {p.shape}", hint="pass two equal vectors")
+    wrong = ~((p >= 0) & (p <= 1))
+    if wrong.any():
+        raise DataError(f"probability was {p[wrong][0]}", hint="expected numbers in [0, 1]")
+    raw, null = _ece_parts(_bin_columns(p, truth.astype(bool), bins).sum(0))
+    return float(raw - null) if debias else float(raw)
+
+
+def calibration_error(probability: _Floats, outcome: npt.NDArray[np.bool_], plan: BlockPlan, level: float) -> Metric:
+    """Debiased ECE (15 bins) of one class's probability, with an interval that is debiased a second time.
+
+    Resampling adds sampling noise once more, so replications are shifted down by their mean excess.
+    """
+    columns = _bin_columns(probability, outcome, 15)
+    used = columns[:, 30:].any(axis=0)
+    columns = columns[:, np.tile(used, 3)]
+    raw, null = _ece_parts(columns.sum(0))
+    value = float(raw - null)
+    again, again_null = _ece_parts(resample_sums(columns, plan))
+    samples = again - again_null
+    samples = samples - (samples.mean() - value)
+    note = f"raw {float(raw):.4f} less {float(null):.4f} that a perfect model shows by chance"
+    return _finish(value, samples, plan, level, None, note, plan.n)
