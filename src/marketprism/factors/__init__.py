@@ -1,1 +1,1 @@
-"""Every factor, one module per family, and the registry."""
+"""Every factor, one module per family, the registry that finds them and the engine that runs them."""
