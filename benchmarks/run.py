@@ -1,7 +1,7 @@
 """Run every benchmark and print one table: ``python benchmarks/run.py [NAME ...] [--json]``.
 
 A benchmark is a module of this folder with ``measure() -> list of dict``; each dict has ``case``, ``value`` and
-``unit``, and where there is a peer ``ratio`` (how many times faster than the peer, measured in the same run), ``target`` and
+``unit``, and where there is a peer ``ratio`` (how many times faster than the peer, in the same run), ``target`` and
 ``spread`` (low and high over the repeats).
 """
 

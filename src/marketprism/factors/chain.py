@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -18,7 +19,10 @@ from marketprism.factors.config import EngineConfig
 from marketprism.factors.marks import BEFORE, RESET, TOP, mark_rows, new_marker
 from marketprism.factors.registry import params_of, select
 
-__all__ = ["CHAIN_ROWS", "Chain", "ChainRows"]
+__all__ = ["CHAIN_ROWS", "Chain", "ChainRows", "Observer"]
+
+Observer = Callable[[np.ndarray, BookViews, np.ndarray], None]
+"""Called with rows, views and bucket cuts of every step: how data quality is measured on the way."""
 
 CHAIN_ROWS = 8192
 """Rows that go through the whole chain at a time, so that what one pass writes is still in cache for the next."""
@@ -85,6 +89,7 @@ class Chain:
         # What streaming calls, one flat tuple a family: (kernel, wants, state arrays, no output).
         self._calls = [(p.kernel, p.wants, p.arrays, p.no_output) for p in self._passes]
         self._marker = new_marker()
+        self.observer: Observer | None = None
 
     def push(self, rows: np.ndarray) -> ChainRows | None:
         """Take the instrument's next rows; return the buckets they closed, None where there are none."""
@@ -103,6 +108,8 @@ class Chain:
             return None
         views = self.book.push(rows)
         cuts, buckets = self.clock.push(rows, views)
+        if self.observer is not None:
+            self.observer(rows, views, cuts)
         marks = np.empty(n, np.uint8)
         clock = np.empty(n, np.int64)
         marker = self._marker

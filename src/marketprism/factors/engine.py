@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -13,7 +14,7 @@ from marketprism.core.errors import DataError
 from marketprism.core.instrument import Instrument
 from marketprism.core.state import pack_state, unpack_state
 from marketprism.factors.base import Factor
-from marketprism.factors.chain import Chain, ChainRows
+from marketprism.factors.chain import Chain, ChainRows, Observer
 from marketprism.factors.config import EngineConfig, Signature
 from marketprism.factors.registry import factor_hash, factors
 
@@ -82,6 +83,14 @@ class FactorEngine:
     def books(self) -> tuple[Book, ...]:
         """The books, one for each instrument: counters and the gaps that they noticed."""
         return tuple(chain.book for chain in self._chains)
+
+    def observe(self, observers: Sequence[Observer]) -> None:
+        """Call ``observers[i]`` with rows, views and bucket cuts of instrument ``i`` at every step from now on.
+
+        Observers only look: they are no part of the saved state.
+        """
+        for chain, observer in zip(self._chains, observers, strict=True):
+            chain.observer = observer
 
     def push(self, block: EventBlock) -> pl.DataFrame:
         """Take the next block of the stream.
