@@ -38,6 +38,7 @@ from marketprism.core.rows import NO_ID, ROW_DTYPE
 from marketprism.core.timebase import NS
 from marketprism.ingest import _lobster_kernel as kernel
 from marketprism.ingest import tabular
+from marketprism.ingest.equity_ticks import NO_LEVEL, PRICE_UNIT, equity_tick
 from marketprism.ingest.files_io import display_name, members
 from marketprism.ingest.registry import SourceFormat, SourceSpec
 from marketprism.ingest.sessions import find_date, gap_records, local_midnight_ns, option_ns, parse_date
@@ -46,8 +47,6 @@ from marketprism.ingest.source import BLOCK_ROWS, Source
 __all__ = ["FORMAT", "LobsterSource"]
 
 ZONE = "America/New_York"
-_PRICE_UNIT = Decimal("0.0001")
-_SENTINEL = 9_999_999_999
 _TICK_LINES = 4096
 _MESSAGE = tuple(
     tabular.Column(name, digits=digits, position=position)
@@ -88,8 +87,10 @@ class LobsterSource(Source):
         head = tabular.first_lines(first.book_path, first.book, count=_TICK_LINES)
         self._file_levels = _levels(head[0] if head else "", first.book_name)
         self._levels = _option_levels(spec.option("levels"), self._file_levels)
-        tick, self._tick_fact = _tick(spec.option("tick"), head, first.book_name)
-        self._unit = int(tick / _PRICE_UNIT)
+        prices = [cell for line in head for cell in line.split(",")[::2]]
+        where = f"the first {len(head)} lines of {first.book_name}"
+        tick, self._tick_fact = equity_tick(spec.option("tick"), prices, where)
+        self._unit = int(tick / PRICE_UNIT)
         symbol = spec.option("symbol") or Path(first.message or first.path).name.split("_")[0].upper()
         instrument = Instrument(
             exchange="nasdaq", market_type="equity", symbol=symbol, tick_size=tick, lot_size=Decimal(1)
@@ -153,7 +154,7 @@ class LobsterSource(Source):
         batch = batch.keep(times >= floor, self, "time goes back")
         type_, price = batch["type"], batch["price"]
         batch = batch.keep((price > 0) | (type_ == 7), self, "price not positive")
-        batch = batch.keep(batch["price"] < _SENTINEL, self, "price out of range")
+        batch = batch.keep(batch["price"] < NO_LEVEL, self, "price out of range")
         type_, size = batch["type"], batch["size"]
         batch = batch.keep((size > 0) | (type_ == 7), self, "size not positive")
         batch = batch.keep(batch["size"] < 2**53, self, "size out of range")
@@ -167,11 +168,11 @@ class LobsterSource(Source):
         table = table.reshape(n, -1, 2, 2)[:, :, ::-1]  # line order is ask, bid: bids first
         price = np.ascontiguousarray(table[..., 0].transpose(0, 2, 1))
         size = np.ascontiguousarray(table[..., 1].transpose(0, 2, 1))
-        empty = np.abs(price) == _SENTINEL
+        empty = np.abs(price) == NO_LEVEL
         size[empty] = 0
         checks = (
             ("book price not positive", (price > 0) | empty),
-            ("book price out of range", np.abs(price) <= _SENTINEL),
+            ("book price out of range", np.abs(price) <= NO_LEVEL),
             ("book size not positive", (size > 0) | empty),
             ("book size out of range", size < 2**53),
             (f"book price off tick {self.instrument.tick_size}", (price % self._unit == 0) | empty),
@@ -249,22 +250,6 @@ def _option_levels(text: str, available: int) -> int:
     if text and not 1 <= levels <= available:
         raise ConfigError(f"levels was {text!r}", hint=f"the file has {available}")
     return levels or available
-
-
-def _tick(option: str, head: list[str], name: str) -> tuple[Decimal, str]:
-    if option:
-        try:
-            tick = Decimal(option)
-        except ArithmeticError as error:
-            raise ConfigError(f"tick was {option!r}", hint="write a price such as 0.01") from error
-        if not tick.is_finite() or tick <= 0 or tick % _PRICE_UNIT:
-            raise ConfigError(f"tick was {option!r}", hint=f"it must be a positive multiple of {_PRICE_UNIT}")
-        return tick, f"{tick} from the option"
-    prices = [int(cell) for line in head for cell in line.split(",")[::2] if cell.isdigit() and int(cell) < _SENTINEL]
-    fine = any(price % 100 for price in prices)
-    tick = _PRICE_UNIT if fine else Decimal("0.01")
-    found = "finer prices than 0.01" if fine else "no price finer than 0.01"
-    return tick, f"{tick}: {found} in the first {len(head)} lines of {name}"
 
 
 def _find_pairs(spec: SourceSpec) -> list[_Pair]:
