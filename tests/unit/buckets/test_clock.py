@@ -216,3 +216,20 @@ def test_kinds_counted_as_updates(feed):
     ):
         feed.add(kind, k)
     assert feed.run(target_volume=1.0).updates == [3]
+
+
+def test_clock_moved_within_a_message_cuts_at_the_next_older_message(feed):
+    feed.book(0).book(10, flags=Flag.FIRST).book(70, flags=Flag.LAST).book(71, ts=65 * S).book(72, ts=20 * S)
+    run = feed.run(target_volume=10.0)
+    assert run.cuts == [0, 0, 0, Cut.BEFORE, 0]
+    older = type(feed)().book(0).book(1, flags=Flag.FIRST).book(70, flags=Flag.LAST).book(71, ts=20 * S)
+    assert older.run(target_volume=10.0).cuts == [0, 0, 0, Cut.BEFORE]
+
+
+def test_two_buckets_of_one_row_fit_the_scratch(feed):
+    feed.trade(0, 1).trade(1, 10)
+    for k in range(300):
+        feed.book(100 * k + 50).trade(100 * k + 130, 10)
+    run = feed.run(target_volume=10.0, t_max_s=60.0)
+    assert run.bucket_id == list(range(601))
+    assert run.trigger == [Trigger.VOLUME] + [Trigger.TIME, Trigger.VOLUME] * 300

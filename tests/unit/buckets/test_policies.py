@@ -150,13 +150,24 @@ def test_silent_market_stays_on_time_buckets(feed, name):
     assert set(run.duration_ns[:-1]) == {30 * S}
 
 
-def test_silence_within_a_session_lowers_the_rate(feed):
-    for k in range(600):
+def test_silent_slots_count_as_zeros(feed):
+    """Ten slots of 30 units, then ten of which nine are silent: newest first 0 x 9, 0.5, 30 x 10."""
+    for k in range(300):
         feed.trade(k, 1.0)
-    busy = feed.run().clock.rates
-    feed.book(1200).book(1530)
-    rates = feed.run().clock.rates
-    assert 0 <= rates.volume < 0.6 * busy.volume
+    run = feed.trade(300, 0.5).book(600).run(calibration_clip=(0.0, 1.0))
+    weights = 0.5 ** (np.arange(20) / 10)
+    expected = (weights[9] * 0.5 + weights[10:].sum() * 30) / weights.sum() / 30
+    assert run.clock.rates.volume == pytest.approx(expected, rel=1e-12)
+
+
+def test_gap_drops_the_unfinished_slot(feed):
+    feed.book(0)
+    for k in range(5):
+        feed.trade(k + 1, 1000.0)
+    feed.gap(10)
+    for k in range(301):
+        feed.trade(100 + k, 1.0).book(100.5 + k)
+    assert feed.run(calibration_clip=(0.0, 1.0)).clock.rates == pytest.approx((1.0, 1.0, 1.0))
 
 
 def test_gap_does_not_count_as_silence(feed):
