@@ -1,5 +1,8 @@
 """The row loop of a book: rows in, views and depth records out."""
 
+# mypy: disable-error-code="no-any-return, return-value"
+# Kernels read records and array items, whose static type is Any.
+
 from __future__ import annotations
 
 from typing import Any
@@ -36,7 +39,7 @@ _C_APPLIED, _C_GAP_ROWS, _C_BAD = int(Count.APPLIED), int(Count.GAP_ROWS), int(C
 _DEPTH_TOUCHED, _QUOTE_TOUCHED, _GAP_TOUCHED = 1, 2, 4
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _needs(s: Any, row: Any, orders: np.ndarray, buffer: np.ndarray, gaps: np.ndarray) -> int:
     """Return which array must grow before ``row`` can be applied, 0 for none."""
     if s.gap_count + 2 > len(gaps):
@@ -48,7 +51,7 @@ def _needs(s: Any, row: Any, orders: np.ndarray, buffer: np.ndarray, gaps: np.nd
     return 0
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _take_quote_row(s: Any, row: Any) -> None:
     """Collect one side of a quote message; a price or quantity of 0 says that the side is empty."""
     if row.flags & _FIRST:
@@ -93,7 +96,7 @@ def _take_order_row(
     s.touched |= _DEPTH_TOUCHED
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _take_level_row(
     s: Any,
     ladder: np.ndarray,
@@ -114,6 +117,40 @@ def _take_level_row(
         apply_level(s, ladder, bits, overflow, row)
     elif s.mode == _BUFFER:
         hold(s, buffer, row)
+
+
+@njit(cache=True)
+def _end_message(
+    s: Any,
+    ladder: np.ndarray,
+    bits: np.ndarray,
+    overflow: np.ndarray,
+    buffer: np.ndarray,
+    gaps: np.ndarray,
+    row: Any,
+    price: np.ndarray,
+    quantity: np.ndarray,
+    at: int,
+) -> int:
+    """Bring the view and the depth record up to date after the last row of a message that touched the book."""
+    levels = price.shape[2]
+    if s.touched & _DEPTH_TOUCHED and s.mode == _APPLY:
+        s.counters[_C_APPLIED] += 1
+        s.last_applied = row.ts_event
+        if s.mode_kind == _SNAPSHOT and s.buffer_end > 0:
+            replay(s, ladder, bits, overflow, buffer, gaps)
+        refresh_quotes(s)
+    if s.touched & _QUOTE_TOUCHED:
+        take_quote(s)
+    compose(s, ladder, overflow, gaps, row, levels)
+    if s.machine[SYNCED] == 1 and s.dirty[0] + s.dirty[1] > 0:
+        if levels > 0:
+            at = write_depth(s, ladder, bits, overflow, price, quantity, at)
+        s.dirty[0] = s.dirty[1] = 0
+        move_range(s, ladder, bits, overflow, 0)
+        move_range(s, ladder, bits, overflow, 1)
+    s.touched = 0
+    return at
 
 
 @njit(cache=True)
@@ -145,52 +182,40 @@ def run_rows(
     """
     s = state[0]
     n = len(rows)
-    levels = price.shape[2]
     s.need = 0
     for side in range(2):
         if s.ladder_levels[side] + s.overflow_levels[side] + (n - start) + len(buffer) > overflow.shape[1]:
             s.need = _NEED_OVERFLOW
             return start, at
+    bid, ask, bid_quantity, ask_quantity, status = s.bid, s.ask, s.bid_quantity, s.ask_quantity, s.status
     for i in range(start, n):
         row = rows[i]
-        s.need = _needs(s, row, orders, buffer, gaps)
-        if s.need != 0:
-            return i, at
-        kind = row.kind
-        if kind in (_DELTA, _SNAPSHOT):
-            _take_level_row(s, ladder, bits, overflow, orders, buffer, gaps, row)
-        elif kind == _QUOTE:
-            _take_quote_row(s, row)
-        elif _ORDER_FIRST <= kind <= _ORDER_LAST:
-            _take_order_row(s, ladder, bits, overflow, orders, row)
-        elif kind == _GAP:
-            _take_gap_row(s)
-        if row.flags & _LAST:
-            if s.touched & _DEPTH_TOUCHED and s.mode == _APPLY:
-                s.counters[_C_APPLIED] += 1
-                s.last_applied = row.ts_event
-                if s.mode_kind == _SNAPSHOT and s.buffer_end > 0:
-                    replay(s, ladder, bits, overflow, buffer, gaps)
-                refresh_quotes(s)
-            if s.touched & _QUOTE_TOUCHED:
-                take_quote(s)
+        kind, flags = row.kind, row.flags
+        if kind == s.mode_kind and s.mode == _APPLY and not flags & _FIRST:
+            apply_level(s, ladder, bits, overflow, row)
+        else:
+            s.need = _needs(s, row, orders, buffer, gaps)
+            if s.need != 0:
+                return i, at
+            if kind in (_DELTA, _SNAPSHOT):
+                _take_level_row(s, ladder, bits, overflow, orders, buffer, gaps, row)
+            elif kind == _QUOTE:
+                _take_quote_row(s, row)
+            elif _ORDER_FIRST <= kind <= _ORDER_LAST:
+                _take_order_row(s, ladder, bits, overflow, orders, row)
+            elif kind == _GAP:
+                _take_gap_row(s)
+        if flags & _LAST:
             if s.touched != 0 or s.crossed_since >= 0:
-                compose(s, ladder, overflow, gaps, row, levels)
-                if s.machine[SYNCED] == 1 and s.dirty[0] + s.dirty[1] > 0:
-                    if levels > 0:
-                        at = write_depth(s, ladder, bits, overflow, price, quantity, at)
-                    else:
-                        s.dirty[0] = s.dirty[1] = 0
-                        move_range(s, ladder, bits, overflow, 0)
-                        move_range(s, ladder, bits, overflow, 1)
-                s.touched = 0
+                at = _end_message(s, ladder, bits, overflow, buffer, gaps, row, price, quantity, at)
+                bid, ask, bid_quantity, ask_quantity, status = s.bid, s.ask, s.bid_quantity, s.ask_quantity, s.status
             s.mode_kind = 0
             s.mode = _DROP
         view = top[i]
-        view.bid = s.bid
-        view.ask = s.ask
-        view.bid_quantity = s.bid_quantity
-        view.ask_quantity = s.ask_quantity
+        view.bid = bid
+        view.ask = ask
+        view.bid_quantity = bid_quantity
+        view.ask_quantity = ask_quantity
         view.depth = at - origin
-        view.status = s.status
+        view.status = status
     return n, at

@@ -1,5 +1,8 @@
 """L2 messages: what a level row does, and what the sequencing rule makes of the message it belongs to."""
 
+# mypy: disable-error-code="no-any-return, return-value"
+# Kernels read records and array items, whose static type is Any.
+
 from __future__ import annotations
 
 from typing import Any
@@ -51,14 +54,14 @@ _C_STARTS, _C_UNKNOWN, _C_EMPTY, _C_BAD = (
 )
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def mark(s: Any, side: int, key: int) -> None:
     """Note that a level changed, if that can change the depth record."""
     if key >= s.threshold[side]:
         s.dirty[side] = 1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def apply_level(s: Any, ladder: np.ndarray, bits: np.ndarray, overflow: np.ndarray, row: Any) -> None:
     """Apply one BOOK_SNAPSHOT or BOOK_DELTA row; a row of side 0 stands for a message without levels."""
     if row.side == 0:

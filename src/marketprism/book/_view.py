@@ -1,5 +1,8 @@
 """The end of a message: which best quotes hold, what their status is, and whether the depth record changed."""
 
+# mypy: disable-error-code="no-any-return, return-value"
+# Kernels read records and array items, whose static type is Any.
+
 from __future__ import annotations
 
 from typing import Any
@@ -7,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from marketprism.book._ladder import best_key, level_quantity, move_range, read_depth
+from marketprism.book._ladder import best_key, level_quantity, read_depth
 from marketprism.book._levels import add_gap
 from marketprism.book._state import NO_KEY, Count
 from marketprism.book.sequencing.machine import LAST_ID, SYNCED
@@ -73,7 +76,7 @@ def check_crossed(s: Any, gaps: np.ndarray, row: Any, bid: int, ask: int) -> Non
     Beyond the tolerance the book is invalid and a gap is recorded. A book that follows a sequencing rule then waits
     for a snapshot; any other is valid again when it is no longer crossed.
     """
-    if bid == NO_KEY or ask == NO_KEY or bid <= -ask:
+    if NO_KEY in (bid, ask) or bid <= -ask:
         s.crossed_since = -1
         s.crossed_out = 0
         return
@@ -108,7 +111,7 @@ def compose(s: Any, ladder: np.ndarray, overflow: np.ndarray, gaps: np.ndarray, 
             s.bid, s.bid_quantity = bid, level_quantity(s, ladder, overflow, 0, bid)
         if ask != NO_KEY:
             s.ask, s.ask_quantity = -ask, level_quantity(s, ladder, overflow, 1, ask)
-        if levels > 0 and bid != NO_KEY and ask != NO_KEY and bid <= -ask:
+        if levels > 0 and NO_KEY not in (bid, ask) and bid <= -ask:
             status |= _DEPTH
     if s.freshest == 1 or s.joined == 0:
         if s.quote_fresh[0] == 1:
@@ -148,12 +151,9 @@ def write_depth(
             price[at + 1, side] = price[at, side]
             quantity[at + 1, side] = quantity[at, side]
             continue
-        s.dirty[side] = 0
         new_price, new_quantity = price[at + 1, side], quantity[at + 1, side]
         s.threshold[side] = read_depth(s, ladder, bits, overflow, side, new_price, new_quantity)
         for i in range(len(new_price)):
             if new_price[i] != price[at, side, i] or new_quantity[i] != quantity[at, side, i]:
                 changed = True
-    for side in range(2):
-        move_range(s, ladder, bits, overflow, side)
     return at + 1 if changed else at

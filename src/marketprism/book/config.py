@@ -11,7 +11,7 @@ from marketprism.core.errors import ConfigError
 __all__ = ["BookConfig"]
 
 
-class BookConfig(Config):
+class BookConfig(Config, frozen=True):
     """Configuration of one instrument's book.
 
     Parameters
