@@ -45,7 +45,8 @@ def block_length(n: int, overlap: int = 1, series: int = 1) -> int:
     """
     series = max(1, series)
     times = max(1, n // series)
-    return max(1, min(n, max(math.ceil(round(times ** (1 / 3), 9)), 2 * overlap) * series))
+    root = math.ceil(round(math.cbrt(times), 9))
+    return max(1, min(n, max(root, 2 * overlap) * series))
 
 
 def plan_blocks(n: int, length: int, replications: int, seed: int) -> BlockPlan:

@@ -12,7 +12,7 @@ from marketprism.core.errors import ConfigError, did_you_mean
 from marketprism.labels.config import LabelConfig
 from marketprism.models.baselines import ModelConfig
 
-__all__ = ["BASE_FEES_BPS", "CostConfig", "JudgeConfig", "SECONDS_PER_YEAR"]
+__all__ = ["BASE_FEES_BPS", "SECONDS_PER_YEAR", "CostConfig", "JudgeConfig"]
 
 _YEAR_S = 365.25 * 86_400
 _EXCHANGE_YEAR_S = 252 * 6.5 * 3600
@@ -21,13 +21,17 @@ BASE_FEES_BPS = {"spot": 10.0, "linear": 5.0, "inverse": 5.0, "option": 3.0, "eq
 """Taker fee by market type in bps of notional: base tiers of large venues, a rough commission for equities."""
 
 SECONDS_PER_YEAR = {
-    "spot": _YEAR_S, "linear": _YEAR_S, "inverse": _YEAR_S, "option": _YEAR_S,
-    "equity": _EXCHANGE_YEAR_S, "future": _EXCHANGE_YEAR_S,
+    "spot": _YEAR_S,
+    "linear": _YEAR_S,
+    "inverse": _YEAR_S,
+    "option": _YEAR_S,
+    "equity": _EXCHANGE_YEAR_S,
+    "future": _EXCHANGE_YEAR_S,
 }
 """Trading seconds in a year by market type: around the clock, or 252 sessions of 6.5 hours."""
 
 
-class CostConfig(Config):
+class CostConfig(Config, frozen=True):
     """How scores are traded and what that costs.
 
     Parameters
@@ -64,7 +68,7 @@ def _default_models() -> dict[str, ModelConfig]:
     return {"logistic": ModelConfig(kind="logistic"), "lightgbm": ModelConfig(kind="lightgbm")}
 
 
-class JudgeConfig(Config):
+class JudgeConfig(Config, frozen=True):
     """Everything :func:`~marketprism.evaluate.judge` needs besides data; its hash goes into every artefact.
 
     Parameters
@@ -110,7 +114,7 @@ class JudgeConfig(Config):
     replications: int = 1000
     level: float = 0.95
     control_repeats: int = 10
-    leak_ceiling: float = 0.5
+    leak_ceiling: float = 0.6
     min_rows: int = 120
     seed: int = 0
     jobs: int = 1
@@ -124,7 +128,13 @@ class JudgeConfig(Config):
             raise ConfigError(f"primary was {self.primary!r}", hint=f"it must be one of {self.horizons}")
         if not self.models:
             raise ConfigError("no model was given", hint="name at least one")
-        for name, lowest in (("folds", 1), ("replications", 100), ("control_repeats", 3), ("min_rows", 40), ("jobs", 1)):
+        for name, lowest in (
+            ("folds", 1),
+            ("replications", 100),
+            ("control_repeats", 3),
+            ("min_rows", 40),
+            ("jobs", 1),
+        ):
             if getattr(self, name) < lowest:
                 raise ConfigError(f"{name} was {getattr(self, name)}", hint=f"it must be at least {lowest}")
         for name in ("level", "leak_ceiling"):

@@ -73,7 +73,9 @@ def fold_centred(values: _Floats, fold: npt.NDArray[np.int64], keep: npt.NDArray
     return result
 
 
-def _ic_inside(problem: Problem, score: _Floats, fold: npt.NDArray[np.int64], seed: int, level: float, reps: int) -> Metric:
+def _ic_inside(
+    problem: Problem, score: _Floats, fold: npt.NDArray[np.int64], seed: int, level: float, reps: int
+) -> Metric:
     target = problem.scaled_returns
     keep = (fold >= 0) & problem.tradable & np.isfinite(target) & np.isfinite(score)
     if keep.sum() < 3:
@@ -112,15 +114,28 @@ def shuffled_label_control(
     ics = np.array([value for value in values if math.isfinite(value)])
     if ics.size < 2:
         nan = math.nan
-        metric = Metric(value=0.0 if ics.size < len(values) else nan, low=nan, high=nan, n=ics.size, null=0.0,
-                        note="shuffled models predicted constants")
+        metric = Metric(
+            value=0.0 if ics.size < len(values) else nan,
+            low=nan,
+            high=nan,
+            n=ics.size,
+            null=0.0,
+            note="shuffled models predicted constants",
+        )
         return Control("shuffled_labels", True, "models trained on shuffled labels predict constants", metric)
     from scipy.special import stdtrit
 
     mean, error = float(ics.mean()), float(ics.std(ddof=1)) / math.sqrt(ics.size)
     half = float(stdtrit(ics.size - 1, 0.5 + _STRICT / 2)) * error
-    metric = Metric(value=mean, low=mean - half, high=mean + half, n=int(ics.size), blocks=int(ics.size), null=0.0,
-                    note=f"mean of {ics.size} shuffles, {_STRICT:.0%} interval")
+    metric = Metric(
+        value=mean,
+        low=mean - half,
+        high=mean + half,
+        n=int(ics.size),
+        blocks=int(ics.size),
+        null=0.0,
+        note=f"mean of {ics.size} shuffles, {_STRICT:.0%} interval",
+    )
     passed = metric.low <= 0.0 <= metric.high
     reason = f"mean IC over {ics.size} shuffles {mean:+.4f} in [{metric.low:+.4f}, {metric.high:+.4f}]"
     reason += ": contains 0" if passed else ": test labels reach the training"
@@ -160,7 +175,9 @@ def suspected_leaks(
     scaled = np.where(present, FactorScaler(by_series=by_series).fit_transform(X[ok])[:, :width], 0.0)
     found: dict[str, float] = {}
     for values, goal in ((scaled, target[ok]), (rankdata(scaled, axis=0), rankdata(target[ok]))):
-        ics = univariate_ic(values - values.mean(axis=0), present, goal, length=1 + len(goal) // 50, seed=0, replications=2)
+        ics = univariate_ic(
+            values - values.mean(axis=0), present, goal, length=1 + len(goal) // 50, seed=0, replications=2
+        )
         for name, ic, rows in zip(names, np.asarray(ics["ic"], np.float64), np.asarray(ics["n"]), strict=True):
             if rows >= 30 and math.isfinite(ic) and abs(ic) >= max(ceiling, abs(found.get(name, 0.0))):
                 found[name] = float(ic)
@@ -179,7 +196,9 @@ def planted_leak_control(problem: Problem, model: BaseEstimator, splitter: Any, 
     named = suspected_leaks(X, names, target, config.leak_ceiling, by_series=bool(problem.series))
     planted = replace(problem, X=X, factors=names)
     probabilities, _, fold, _ = run_folds(planted, model, splitter)
-    metric = _ic_inside(planted, probabilities[:, 2] - probabilities[:, 0], fold, config.seed, _STRICT, config.replications)
+    metric = _ic_inside(
+        planted, probabilities[:, 2] - probabilities[:, 0], fold, config.seed, _STRICT, config.replications
+    )
     seen = math.isfinite(metric.value) and metric.value >= config.leak_ceiling
     passed = PLANTED in named and seen
     reason = (
@@ -201,13 +220,17 @@ def noise_control(problem: Problem, model: BaseEstimator, splitter: Any, config:
     names = tuple(f"noise_{i + 1}" for i in range(_NOISE_FACTORS))
     quiet = replace(problem, X=X, factors=names)
     probabilities, _, fold, _ = run_folds(quiet, model, splitter)
-    metric = _ic_inside(quiet, probabilities[:, 2] - probabilities[:, 0], fold, config.seed, _STRICT, config.replications)
+    metric = _ic_inside(
+        quiet, probabilities[:, 2] - probabilities[:, 0], fold, config.seed, _STRICT, config.replications
+    )
     target = problem.scaled_returns
     ok = np.isfinite(target) & problem.tradable & (problem.classes != NO_CLASS)
     starred: list[str] = []
     if ok.sum() >= 3:
         length = block_length(int(ok.sum()), overlap_rows(problem), max(1, len(problem.series)))
-        found = univariate_ic(noise[ok], np.ones_like(noise[ok], bool), target[ok], length=length, seed=config.seed, level=_STRICT)
+        found = univariate_ic(
+            noise[ok], np.ones_like(noise[ok], bool), target[ok], length=length, seed=config.seed, level=_STRICT
+        )
         starred = [name for name, star in zip(names, found["star"], strict=True) if star]
     inside = not math.isfinite(metric.value) or metric.low <= 0.0 <= metric.high
     reason = f"IC of a model of noise {metric.value:+.4f} in [{metric.low:+.4f}, {metric.high:+.4f}]"

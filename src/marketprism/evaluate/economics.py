@@ -160,7 +160,9 @@ def execution(
         fill_ts = get["ts_known"] + latency
         path = None
         if mids is not None:
-            path = mids.filter(*(pl.col(name).cast(pl.String) == value for name, value in zip(SERIES_KEY, key, strict=True)))
+            path = mids.filter(
+                *(pl.col(name).cast(pl.String) == value for name, value in zip(SERIES_KEY, key, strict=True))
+            )
         if path is not None and path.height:
             clock = "ts_recv" if "ts_recv" in path.columns else "ts"
             at = np.searchsorted(path[clock].to_numpy(), fill_ts, side="right") - 1
@@ -174,7 +176,16 @@ def execution(
         duration = part["duration_ns"].to_numpy() / NS if "duration_ns" in part.columns else _durations(get["ts_known"])
         name = ":".join(key)
         result[name] = Execution(
-            get["bucket_id"], get["segment"], fill_ts, fill, mid_last, half_spread[rows], duration, fee * 1e-4, year, name
+            get["bucket_id"],
+            get["segment"],
+            fill_ts,
+            fill,
+            mid_last,
+            half_spread[rows],
+            duration,
+            fee * 1e-4,
+            year,
+            name,
         )
     return result
 
@@ -208,7 +219,13 @@ def _fill_between(
 
 @njit(cache=True)
 def _run(
-    score: _Floats, fill: _Floats, half: _Floats, closing: _Floats, last: npt.NDArray[np.bool_], enter: float, fee: float
+    score: _Floats,
+    fill: _Floats,
+    half: _Floats,
+    closing: _Floats,
+    last: npt.NDArray[np.bool_],
+    enter: float,
+    fee: float,
 ) -> tuple[_Floats, _Floats, _Floats, _Floats]:
     """Follow one instrument's score: position after, gross accrued until, cost and amount traded at each fill."""
     n = score.size
@@ -290,7 +307,7 @@ def pool(parts: Mapping[str, Trading]) -> Trading:
 
 
 def trading_metrics(result: Trading, replications: int, level: float, seed: int) -> dict[str, Metric]:
-    """Turnover, gross and net profit (bps of notional over the whole sample) and annualised Sharpe ratios."""
+    """Turnover, gross and net profit (bps of notional over the whole sample), Sharpe ratios, profit per unit traded."""
     n = result.ts.size
     plan = plan_blocks(n, block_length(n), replications, seed)
     trades = int((result.traded > 0).sum())
@@ -309,6 +326,9 @@ def trading_metrics(result: Trading, replications: int, level: float, seed: int)
     def total(sums: _Floats) -> _Floats:
         return 1e4 * sums[..., 0]
 
+    def per_unit(sums: _Floats) -> _Floats:
+        return 1e4 * sums[..., 0] / sums[..., 1]
+
     found: dict[str, Metric] = {
         "turnover": measured(
             result.traded[:, None], lambda sums: sums[..., 0] / n, plan, level, note="notional traded per decision"
@@ -318,11 +338,25 @@ def trading_metrics(result: Trading, replications: int, level: float, seed: int)
         columns = np.column_stack((values, values * values))
         money = "before" if name == "gross" else "after"
         found[f"{name}_pnl_bps"] = measured(
-            columns[:, :1], total, plan, level, null=None if few else 0.0, note=_join(few, f"whole sample, {money} costs")
+            columns[:, :1],
+            total,
+            plan,
+            level,
+            null=None if few else 0.0,
+            note=_join(few, f"whole sample, {money} costs"),
         )
         found[f"{name}_sharpe"] = measured(
             columns, sharpe, plan, level, null=None if few else 0.0, note=_join(few, span)
         )
+    paid = 1e4 * float(result.cost.sum()) / float(result.traded.sum()) if trades else math.nan
+    found["gross_per_unit_bps"] = measured(
+        np.column_stack((result.gross, result.traded)),
+        per_unit,
+        plan,
+        level,
+        null=None if few else 0.0,
+        note=_join(few, f"earned per unit traded before costs; {paid:.3g} bps were paid for it"),
+    )
     return found
 
 

@@ -22,9 +22,12 @@ __all__ = ["duplicates", "factor_table", "univariate_ic"]
 
 _Floats = npt.NDArray[np.float64]
 _DUPLICATE = 0.98
+_FACTORS_AT_ONCE = 16
 
 
-def factor_table(problems: Sequence[Problem], *, seed: int = 0, level: float = 0.95, replications: int = 1000) -> pl.DataFrame:
+def factor_table(
+    problems: Sequence[Problem], *, seed: int = 0, level: float = 0.95, replications: int = 1000
+) -> pl.DataFrame:
     """Judge every factor alone, at every horizon, over all labelled rows.
 
     Factors are clipped and standardised as in the models (by series in a panel; over the whole sample: this table
@@ -57,7 +60,12 @@ def factor_table(problems: Sequence[Problem], *, seed: int = 0, level: float = 0
         ok = np.isfinite(target) & problem.tradable
         series = max(1, len(problem.series))
         found = univariate_ic(
-            scaled[ok], present[ok], target[ok], seed=seed, level=level, replications=replications,
+            scaled[ok],
+            present[ok],
+            target[ok],
+            seed=seed,
+            level=level,
+            replications=replications,
             length=block_length(int(ok.sum()), overlap_rows(problem), series) if ok.any() else 1,
         )
         tables.append(
@@ -67,7 +75,7 @@ def factor_table(problems: Sequence[Problem], *, seed: int = 0, level: float = 0
                     "horizon": [problem.horizon] * len(problem.factors),
                     **found,
                     "coverage": present.mean(axis=0) if len(present) else np.zeros(len(problem.factors)),
-                    "duplicate_of": twins,
+                    "duplicate_of": pl.Series(twins, dtype=pl.String),
                     "duplicate_correlation": twin_correlation,
                 }
             )
@@ -114,11 +122,16 @@ def univariate_ic(
     n, width = scaled.shape
     nan = np.full(width, np.nan)
     if n < 3:
-        empty = {name: nan for name in ("ic", "low", "high")}
+        empty = dict.fromkeys(("ic", "low", "high"), nan)
         thirds = {f"ic_third_{i}": nan for i in (1, 2, 3)}
         return {
-            **empty, "n": np.zeros(width, np.int64), "p_value": nan, "star": np.zeros(width, bool), **thirds,
-            "sign_consistency": nan, "note": [f"few samples: {n} rows"] * width,
+            **empty,
+            "n": np.zeros(width, np.int64),
+            "p_value": nan,
+            "star": np.zeros(width, bool),
+            **thirds,
+            "sign_consistency": nan,
+            "note": [f"few samples: {n} rows"] * width,
         }
     moments = _block_moments(scaled, present, target, length)
     blocks = len(moments)
@@ -132,7 +145,7 @@ def univariate_ic(
     low, high, p_value = _inference(ic, samples, blocks, level)
     rows = present.sum(axis=0)
     enough = (rows >= ENOUGH_ROWS) & (blocks >= ENOUGH_BLOCKS)
-    thirds = [_correlation(part.sum(axis=0)) for part in np.array_split(moments, 3)]
+    by_third = [_correlation(part.sum(axis=0)) for part in np.array_split(moments, 3)]
     tenths = np.array([_correlation(part.sum(axis=0)) for part in np.array_split(moments, 10)])
     judged = np.isfinite(tenths).sum(axis=0)
     same = (np.sign(tenths) == np.sign(ic)) & np.isfinite(tenths)
@@ -145,9 +158,12 @@ def univariate_ic(
         "n": rows.astype(np.int64),
         "p_value": p_value,
         "star": enough & (_benjamini_hochberg(p_value) <= 1 - level),
-        **{f"ic_third_{i + 1}": values for i, values in enumerate(thirds)},
+        **{f"ic_third_{i + 1}": values for i, values in enumerate(by_third)},
         "sign_consistency": consistency,
-        "note": ["" if fine else f"few samples: {count} rows in {blocks} blocks" for fine, count in zip(enough, rows, strict=True)],
+        "note": [
+            "" if fine else f"few samples: {count} rows in {blocks} blocks"
+            for fine, count in zip(enough, rows, strict=True)
+        ],
     }
 
 
@@ -157,11 +173,17 @@ def _block_moments(scaled: _Floats, present: npt.NDArray[np.bool_], target: _Flo
     spread = y.std()
     y = y / spread if spread > 0 else y
     starts = np.arange(0, len(y), length)
-    weight = present.astype(np.float64)
-    x = scaled * weight
+    result = np.empty((len(starts), 6, scaled.shape[1]))
     column = y[:, None]
-    terms = (weight, x, weight * column, x * x, weight * (column * column), x * column)
-    return np.stack([np.add.reduceat(term, starts, axis=0) for term in terms], axis=1)
+    # A few factors at a time: six copies of a wide matrix would not fit in memory.
+    for first in range(0, scaled.shape[1], _FACTORS_AT_ONCE):
+        part = slice(first, first + _FACTORS_AT_ONCE)
+        weight = present[:, part].astype(np.float64)
+        x = scaled[:, part] * weight
+        terms = (weight, x, weight * column, x * x, weight * (column * column), x * column)
+        for i, term in enumerate(terms):
+            result[:, i, part] = np.add.reduceat(term, starts, axis=0)
+    return result
 
 
 def _correlation(sums: _Floats) -> _Floats:
@@ -194,7 +216,7 @@ def _inference(ic: _Floats, samples: _Floats, blocks: int, level: float) -> tupl
 
 
 def _benjamini_hochberg(p_value: _Floats) -> _Floats:
-    """Adjusted p-values; NaN stays NaN (and compares false)."""
+    """Return adjusted p-values; NaN stays NaN (and compares false)."""
     from scipy.stats import false_discovery_control
 
     adjusted = np.full_like(p_value, np.nan)

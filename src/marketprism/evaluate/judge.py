@@ -127,7 +127,7 @@ _Part = tuple[HorizonResult, "pl.DataFrame", tuple[Fold, ...]]
 
 
 def _plan(problem: Problem, config: JudgeConfig) -> tuple[int, list[str]]:
-    """Number of folds that the data bear (0: too few rows), and what to say about it."""
+    """Choose the number of folds that the data bear (0: too few rows), and what to say about it."""
     rows = int(problem.labelled.sum())
     times = np.unique(problem.known).size
     if rows < config.min_rows or times < 2 * _MIN_FOLD_ROWS:
@@ -203,24 +203,21 @@ def _concat(parts: list[pl.DataFrame], problem: Problem) -> pl.DataFrame:
 def _assumptions(
     config: JudgeConfig, labels: LabelSet, executions: dict[str, Execution], spread_source: str, *, exact_fills: bool
 ) -> tuple[str, ...]:
-    costs = config.costs
+    costs, labels_config = config.costs, labels.config
     fees = sorted({round(one.fee * 1e4, 6) for one in executions.values()})
     years = sorted({round(one.seconds_per_year / 3600) for one in executions.values()})
+    unit = "log returns" if labels.scheme == "raw" else "log returns per second"
+    embargo = f"{config.embargo_s:g} s " if config.embargo_s else ""
+    line = "from the mid series" if exact_fills else "on a straight line through the next bucket, blind to faster moves"
     lines = [
-        f"returns are {'log returns' if labels.scheme == 'raw' else 'log returns per second'} of the mid; "
-        f"fixed-time labels read mids from {labels.mid_source.replace('_', ' ')}",
-        f"classes: a move beyond {config.labels.threshold_multiplier:g} times the past root-mean-square move "
-        f"(half-life {config.labels.threshold_half_life:g} moves) is up or down, else flat",
-        f"{config.window} walk-forward; a label trains only if it was known "
-        f"{'' if config.embargo_s == 0 else f'{config.embargo_s:g} s '}before the test began",
-        f"trading: enter at |P(up) - P(down)| >= {costs.enter:g}, hold until the sign turns, flat at every gap; "
-        f"fills {costs.latency_ms:g} ms after the bucket is known",
-        "fill mids: "
-        + ("from the mid series" if exact_fills else "on a straight line through the next bucket, blind to faster moves"),
+        f"returns are {unit} of the mid; fixed-time labels read mids from {labels.mid_source.replace('_', ' ')}",
+        f"classes: up or down is a move beyond {labels_config.threshold_multiplier:g} past RMS moves, else flat",
+        f"{config.window} walk-forward; a label trains only if it was known {embargo}before the test began",
+        f"trading: enter at |P(up) - P(down)| >= {costs.enter:g}, hold until the sign turns, flat at every gap",
+        f"fills {costs.latency_ms:g} ms after the bucket is known, at mids {line}",
         f"costs per unit traded: fee {', '.join(f'{fee:g}' for fee in fees)} bps plus half spread ({spread_source})",
-        f"annualisation: a year has {', '.join(map(str, years))} trading hours; "
-        "Sharpe is not corrected for serial correlation",
-        f"intervals: {config.level:.0%}, circular block bootstrap, {config.replications} replications, seed {config.seed}",
+        f"annualisation: a year has {', '.join(map(str, years))} trading hours; no correction for serial correlation",
+        f"intervals: {config.level:.0%}, circular block bootstrap, {config.replications} replications",
     ]
     lines += [
         f"{share:.0%} of {name} labels ended on the mid they began with: bucket ends are coarse for this horizon"

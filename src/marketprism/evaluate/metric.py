@@ -52,6 +52,11 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return self.low > self.null or self.high < self.null
 
+    @property
+    def star(self) -> bool:
+        """Significant, and on the better side of no skill."""
+        return self.significant and self.null is not None and self.low > self.null
+
     def to_mapping(self) -> dict[str, Any]:
         """Plain data for JSON: NaN becomes None."""
 
@@ -64,5 +69,6 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
             "high": plain(self.high),
             "n": self.n,
             "significant": self.significant,
+            "star": self.star,
             "note": self.note,
         }

@@ -67,9 +67,7 @@ def _finish(
     value: float, samples: _Floats, plan: BlockPlan, level: float, null: float | None, note: str, n: int
 ) -> Metric:
     low, high = interval(value, samples, plan.blocks, level)
-    return Metric(
-        value=value, low=low, high=high, n=n, blocks=plan.blocks, null=null, note=_few(n, plan.blocks, note)
-    )
+    return Metric(value=value, low=low, high=high, n=n, blocks=plan.blocks, null=null, note=_few(n, plan.blocks, note))
 
 
 def _few(n: int, blocks: int, note: str) -> str:
@@ -110,8 +108,13 @@ def rank_information_coefficient(score: _Floats, returns: _Floats, plan: BlockPl
 
 
 def information_ratio(
-    score: _Floats, returns: _Floats, period: npt.NDArray[np.int64], seed: int, level: float = 0.95,
-    replications: int = 1000, period_name: str = "period",
+    score: _Floats,
+    returns: _Floats,
+    period: npt.NDArray[np.int64],
+    seed: int,
+    level: float = 0.95,
+    replications: int = 1000,
+    period_name: str = "period",
 ) -> Metric:
     """IC_IR: mean over standard deviation of the IC per period (days, or equal runs of rows; not annualised).
 

@@ -108,9 +108,7 @@ def forecast_metrics(
     period, period_name = _periods(rows["ts_known"].to_numpy(), overlap * series)
     return {
         "ic": measure.information_coefficient(score, target, plan, level),
-        "ic_ir": measure.information_ratio(
-            score, target, period, config.seed, level, config.replications, period_name
-        ),
+        "ic_ir": measure.information_ratio(score, target, period, config.seed, level, config.replications, period_name),
         "rank_ic": measure.rank_information_coefficient(score, target, plan, level),
         "auc": measure.area_under_curve(score, classes, plan_of, level),
         "brier_skill": measure.brier_skill(probabilities, base, classes, plan, level),
@@ -160,10 +158,18 @@ def _fold_table(
     records = []
     for fold in folds:
         part = rows.filter(pl.col("fold") == fold.number)
-        record = {
-            "fold": fold.number, "test_start": fold.test_start, "test_end": fold.test_end,
-            "train_rows": fold.train_rows, "test_rows": fold.test_rows, "purged": fold.purged,
-            "ic": None, "low": None, "high": None, "rank_ic": None, "note": fold.note,
+        record: dict[str, float | str | None] = {
+            "fold": fold.number,
+            "test_start": fold.test_start,
+            "test_end": fold.test_end,
+            "train_rows": fold.train_rows,
+            "test_rows": fold.test_rows,
+            "purged": fold.purged,
+            "ic": None,
+            "low": None,
+            "high": None,
+            "rank_ic": None,
+            "note": fold.note,
         }
         if part.height >= 3:
             plan = plan_blocks(

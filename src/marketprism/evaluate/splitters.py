@@ -61,7 +61,9 @@ class PurgedWalkForward:
             raise ConfigError(f"window was {window!r}", hint="use 'expanding' or 'rolling'")
         lowest = {"n_splits": 1, "embargo": 0, "train_stretches": 1, "label_horizon": 0}
         given = {
-            "n_splits": n_splits, "embargo": embargo, "train_stretches": train_stretches,
+            "n_splits": n_splits,
+            "embargo": embargo,
+            "train_stretches": train_stretches,
             "label_horizon": label_horizon,
         }
         for name, value in given.items():
@@ -78,7 +80,7 @@ class PurgedWalkForward:
         self.label_horizon = label_horizon
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002
-        """Number of folds."""
+        """Return the number of folds."""
         return self.n_splits
 
     def split(self, X: Any, y: Any = None, groups: npt.ArrayLike | None = None) -> Iterator[tuple[_Ints, _Ints]]:  # noqa: ARG002

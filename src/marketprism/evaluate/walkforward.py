@@ -83,7 +83,7 @@ class Problem:
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
         """Rows that have a class and could be traded."""
-        return (self.classes != NO_CLASS) & self.tradable
+        return np.asarray((self.classes != NO_CLASS) & self.tradable)
 
     @property
     def scaled_returns(self) -> npt.NDArray[np.float64]:
@@ -97,9 +97,7 @@ class Problem:
             return np.where(self.threshold > 0, self.returns / self.threshold, np.nan)
 
 
-def prepare(
-    frame: pl.DataFrame, labels: LabelSet, horizon: str, factors: Sequence[str] | None = None
-) -> Problem:
+def prepare(frame: pl.DataFrame, labels: LabelSet, horizon: str, factors: Sequence[str] | None = None) -> Problem:
     """Align features and labels of one horizon, by ``ts_known``.
 
     Raises
@@ -192,8 +190,10 @@ def run_folds(
         probabilities[test], base[test], fold_of[test] = predicted, shares, number
         start, end = int(problem.known[test].min()), int(problem.known[test].max())
         before = int((problem.labelled & (problem.known < start)).sum())
-        purged = before - train.size if getattr(splitter, "window", "expanding") == "expanding" else _late(
-            problem, start, train
+        purged = (
+            before - train.size
+            if getattr(splitter, "window", "expanding") == "expanding"
+            else _late(problem, start, train)
         )
         folds.append(Fold(number, start, end, train.size, test.size, purged, note))
     return probabilities, base, fold_of, tuple(folds)
@@ -293,6 +293,8 @@ def prediction_frame(
     )
     floats = [column for column, dtype in frame.schema.items() if dtype.is_float()]
     frame = frame.with_columns(
-        pl.col(floats).fill_nan(None), pl.col("class").replace(NO_CLASS, None).cast(pl.Int8), pl.col("fold").cast(pl.Int32)
+        pl.col(floats).fill_nan(None),
+        pl.col("class").replace(NO_CLASS, None).cast(pl.Int8),
+        pl.col("fold").cast(pl.Int32),
     )
     return frame.filter(pl.Series(tested))

@@ -14,7 +14,7 @@ Scheme = Literal["raw", "per_second"]
 """``raw``: log return over the horizon. ``per_second``: the same divided by the elapsed seconds."""
 
 
-class Horizon(Config):
+class Horizon(Config, frozen=True):
     """How far a label looks ahead.
 
     Parameters
@@ -45,7 +45,7 @@ class Horizon(Config):
         return f"{int(self.length)}_buckets" if self.kind == "buckets" else f"{self.length:g}_s"
 
 
-class LabelConfig(Config):
+class LabelConfig(Config, frozen=True):
     """Definition of a label set; its hash is stored with every model trained on it.
 
     Parameters

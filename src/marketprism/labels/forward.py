@@ -84,8 +84,6 @@ def make_labels(frame: pl.DataFrame, config: LabelConfig | None = None, mids: pl
     DataError
         A column is missing, the frame is empty, a bucket is repeated, or the mid series runs backwards.
     """
-    import polars as pl
-
     config = config or LabelConfig()
     _check(frame, _NEEDED)
     n = frame.height
@@ -152,10 +150,8 @@ def _check(frame: pl.DataFrame, needed: tuple[str, ...]) -> None:
 def _arrays(frame: pl.DataFrame, rows: npt.NDArray[np.int64], key: tuple[str, str, str]) -> _Series:
     part = frame.select(_NEEDED[3:])[rows]
     mid = part["mid_last"].fill_null(float("nan")).to_numpy().astype(np.float64)
-    result = _Series(
-        *(part[name].to_numpy().astype(np.int64) for name in _NEEDED[3:-1]),
-        np.where(np.isfinite(mid) & (mid > 0), mid, np.nan),
-    )
+    bucket_id, segment, ts_end, ts_known = (part[name].to_numpy().astype(np.int64) for name in _NEEDED[3:-1])
+    result = _Series(bucket_id, segment, ts_end, ts_known, np.where(np.isfinite(mid) & (mid > 0), mid, np.nan))
     for name in ("ts_end", "ts_known"):
         back = np.flatnonzero(np.diff(getattr(result, name)) < 0)
         if back.size:

@@ -5,10 +5,10 @@ import os
 # Must be in the environment before the first OpenMP library loads: spinning threads slow LightGBM 4 to 20 times.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from marketprism.models.artefact import LoadedModel, Manifest, pack_artefact, unpack_artefact  # noqa: E402
-from marketprism.models.baselines import CLASSES, ModelConfig, build_model, fit_model, predict_classes  # noqa: E402
-from marketprism.models.features import factor_names, factor_signature, feature_matrix  # noqa: E402
-from marketprism.models.onnx_export import to_onnx_bytes  # noqa: E402
+from marketprism.models.artefact import LoadedModel, Manifest, pack_artefact, unpack_artefact
+from marketprism.models.baselines import CLASSES, ModelConfig, build_model, fit_model, predict_classes
+from marketprism.models.features import factor_names, factor_signature, feature_matrix
+from marketprism.models.onnx_export import to_onnx_bytes
 
 __all__ = [
     "CLASSES",

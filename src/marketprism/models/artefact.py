@@ -22,7 +22,7 @@ FORMAT_VERSION = 1
 _MANIFEST, _GRAPH = "manifest.json", "model.onnx"
 
 
-class Manifest(Config):
+class Manifest(Config, frozen=True):
     """What a model was trained on; stored as ``manifest.json`` beside ``model.onnx``.
 
     Parameters
@@ -217,7 +217,7 @@ def _read_manifest(files: Mapping[str, bytes]) -> Manifest:
 
 
 def _graph_facts(manifest: Manifest) -> dict[str, str]:
-    """What the graph itself remembers of its manifest."""
+    """Return what the graph itself remembers of its manifest."""
     return {
         "factor_order": factor_signature(manifest.factors),
         "factor_hash": manifest.factor_hash,

@@ -23,7 +23,7 @@ CLASSES = (-1, 0, 1)
 """Down, flat, up: the order of every probability triple."""
 
 
-class ModelConfig(Config):
+class ModelConfig(Config, frozen=True):
     """One baseline and its parameters.
 
     Parameters
@@ -44,10 +44,10 @@ class ModelConfig(Config):
 
     kind: Literal["logistic", "lightgbm"] = "logistic"
     inverse_penalty: float = 0.05
-    trees: int = 80
-    leaves: int = 15
-    min_leaf_rows: int = 40
-    learning_rate: float = 0.05
+    trees: int = 60
+    leaves: int = 7
+    min_leaf_rows: int = 50
+    learning_rate: float = 0.03
     column_share: float = 0.6
     row_share: float = 0.8
     clip: float = 5.0
@@ -101,7 +101,7 @@ def build_model(config: ModelConfig, seed: int = 0, *, by_series: bool = False) 
             colsample_bytree=config.column_share,
             subsample=config.row_share,
             subsample_freq=1,
-            reg_lambda=1.0,
+            reg_lambda=5.0,
             deterministic=True,
             force_row_wise=True,
             n_jobs=config.threads,

@@ -28,9 +28,7 @@ def factor_names(frame: pl.DataFrame) -> tuple[str, ...]:
         There is none.
     """
     reserved = {*SERIES_KEY, *(BUCKET_DTYPE.names or ()), "policy_hash"}
-    names = tuple(
-        name for name, dtype in frame.schema.items() if name not in reserved and dtype.is_float()
-    )
+    names = tuple(name for name, dtype in frame.schema.items() if name not in reserved and dtype.is_float())
     if not names:
         raise DataError(f"frame has no factor column among {frame.columns}", hint="run the factor engine first")
     return names
@@ -54,9 +52,7 @@ def series_names(frame: pl.DataFrame) -> tuple[str, ...]:
     return tuple(sorted(":".join(map(str, key)) for key in keys))
 
 
-def feature_matrix(
-    frame: pl.DataFrame, factors: Sequence[str], series: Sequence[str] = ()
-) -> npt.NDArray[np.float64]:
+def feature_matrix(frame: pl.DataFrame, factors: Sequence[str], series: Sequence[str] = ()) -> npt.NDArray[np.float64]:
     """Return factors as ``float64[n, F]``, NaN where null, in the order given.
 
     Parameters

@@ -60,7 +60,7 @@ def to_onnx_bytes(model: Pipeline, metadata: Mapping[str, str] | None = None) ->
 
 
 def _scaler_graph(scale: Any) -> Any:
-    """The transform of FactorScaler, operation by operation, in double."""
+    """Write the transform of FactorScaler, operation by operation, in double."""
     from onnx import TensorProto, helper, numpy_helper
 
     factors = scale.center_.shape[1]
