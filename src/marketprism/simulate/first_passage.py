@@ -1,0 +1,72 @@
+"""Exact probability that the next mid move is up, given the two best queues.
+
+At spread S a limit order joins a best queue at rate ``limit(S)``; a market order or the cancellation of one of its
+n orders shortens it at rate ``market + n cancel(S)``. The mid rises when the ask queue empties or a bid arrives
+inside the spread (rate ``limit(1) + ... + limit(S - 1)``), and falls in the mirrored cases. The hitting probability
+of this two-dimensional chain solves a sparse linear system; at S = 1 it is the race of two independent birth-death
+queues to zero (Cont, Stoikov and Talreja 2010, section 4.2, who invert a Laplace transform).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from marketprism.core.errors import ConfigError
+from marketprism.simulate.cst import QueueRates
+
+__all__ = ["mid_up_table"]
+
+
+def mid_up_table(spread: int, size: int = 5, rates: QueueRates | None = None, *, truncation: int = 60) -> np.ndarray:
+    """Return P(next mid move is up), rows bid queue 1..size, columns ask queue 1..size.
+
+    Parameters
+    ----------
+    spread : int
+        In ticks, 1 or more.
+    size : int, default 5
+        Longest queue reported, in unit orders.
+    rates : QueueRates, optional
+        Default: the published ones.
+    truncation : int, default 60
+        Longest queue solved for; arrivals at it are ignored. With the published rates a queue of 60 is out of
+        reach to machine precision.
+
+    Returns
+    -------
+    ndarray, shape (size, size)
+        Probabilities; never NaN. ``table + table.T == 1`` by symmetry.
+
+    Raises
+    ------
+    ConfigError
+        ``spread`` below 1 or ``size`` above ``truncation``.
+
+    Examples
+    --------
+    >>> round(float(mid_up_table(1)[0, 0]), 6)
+    0.5
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.linalg import spsolve
+
+    if spread < 1 or not 1 <= size <= truncation:
+        raise ConfigError(f"spread was {spread}, size {size}", hint=f"spread >= 1, 1 <= size <= {truncation}")
+    rates = rates if rates is not None else QueueRates()
+    birth = rates.limit_at(spread)
+    inside = float(rates.limits(spread - 1).sum())
+    n = truncation
+    bid, ask = (index.ravel() for index in np.meshgrid(np.arange(1, n + 1), np.arange(1, n + 1), indexing="ij"))
+    state = np.arange(n * n)
+    bid_death = rates.market + bid * rates.cancel_at(spread)
+    ask_death = rates.market + ask * rates.cancel_at(spread)
+    bid_birth, ask_birth = birth * (bid < n), birth * (ask < n)
+    total = bid_death + ask_death + bid_birth + ask_birth + 2 * inside
+    steps = ((bid < n, n, bid_birth), (ask < n, 1, ask_birth), (bid > 1, -n, bid_death), (ask > 1, -1, ask_death))
+    row = np.concatenate([state, *(state[inner] for inner, _, _ in steps)])
+    column = np.concatenate([state, *(state[inner] + move for inner, move, _ in steps)])
+    value = np.concatenate([total, *(-rate[inner] for inner, _, rate in steps)])
+    up = inside + np.where(ask == 1, ask_death, 0.0)
+    matrix = coo_matrix((value, (row, column)), shape=(n * n, n * n)).tocsc()
+    solution = np.asarray(spsolve(matrix, up)).reshape(n, n)
+    return np.ascontiguousarray(solution[:size, :size])
