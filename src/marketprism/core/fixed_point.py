@@ -42,6 +42,7 @@ WIDE = DecimalWidth(38, 18)
 """``Decimal(38,18)``, used where a venue's numbers do not fit :data:`NARROW`."""
 
 _EXACT = float(2**53)
+_UNIQUE = 1e15
 _LIMIT = 10**NARROW.precision
 _WIDE_LIMIT = 10.0 ** (WIDE.precision - WIDE.scale)
 _WIDE_STEP = 10.0**-WIDE.scale
@@ -103,13 +104,18 @@ def floats_to_decimals(values: np.ndarray, what: str) -> Any:
     null = np.isnan(values)
     if np.isinf(values).any():
         raise DataError(f"{what} was infinite", hint="sources must reject such a record")
+    filled = np.where(null, 0.0, values)
     with np.errstate(over="ignore"):
-        units = np.rint(values * _SCALE)
-    # Below 2**53 both the integer and the power of ten are exact, so the division is the correctly rounded
-    # value of the decimal: equality proves that the decimal reads back as this very float.
-    exact = null | ((np.abs(units) < _EXACT) & (units / _SCALE == values))
+        units = np.rint(filled * _SCALE)
+    # Up to 15 digits the division is the correctly rounded value of the decimal and no other decimal of that
+    # length reads back as the same float: equality proves that this is the shortest one.
+    exact = (np.abs(units) < _UNIQUE) & (units / _SCALE == filled)
     if exact.all():
-        return _pack(np.where(null, 0.0, units).astype(np.int64), NARROW, null)
+        return _pack(units.astype(np.int64), NARROW, null)
+    whole = (filled == np.rint(filled)) & (np.abs(filled) < _LIMIT / _SCALE)
+    if (exact | whole).all():
+        steps = np.where(whole, filled, 0.0).astype(np.int64) * int(_SCALE)
+        return _pack(np.where(whole, steps, np.where(exact, units, 0.0).astype(np.int64)), NARROW, null)
     return _by_text(values, null, what)
 
 
@@ -221,6 +227,8 @@ def ticks_to_decimals(ticks: np.ndarray, instrument: np.ndarray, tick_sizes: Seq
     import pyarrow.compute as pc
 
     factors = _narrow_factors(tick_sizes)
+    if len(ticks) == 0:
+        return _pack(ticks, NARROW, None)
     if factors is not None:
         factor = factors[instrument]
         if (np.abs(ticks) <= (_LIMIT - 1) // factor).all():
