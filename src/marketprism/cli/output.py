@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import click
 import msgspec
 
-__all__ = ["Progress", "echo_json", "echo_table", "progress"]
+from marketprism.pipelines.runtime import Say, silent
+
+__all__ = ["echo_json", "echo_table", "progress"]
 
 
 def echo_json(value: Any) -> None:
@@ -33,19 +35,8 @@ def echo_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     console.print(table)
 
 
-def _silent(stage: str, done: float | None = None, detail: str = "") -> None:
-    del stage, done, detail
-
-
-class Progress(Protocol):
-    """What the pipelines call to say how far they are."""
-
-    def __call__(self, stage: str, done: float | None = None, detail: str = "") -> None:
-        """Say the stage, the share done (None where unknown) and a detail such as a count."""
-
-
 @contextmanager
-def progress(enabled: bool = True) -> Iterator[Progress]:
+def progress(enabled: bool = True) -> Iterator[Say]:
     """Show a progress bar on a terminal's standard error; silent elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -53,7 +44,7 @@ def progress(enabled: bool = True) -> Iterator[Progress]:
 
     console = Console(stderr=True)
     if not (enabled and console.is_terminal):
-        yield _silent
+        yield silent
         return
     columns = (
         SpinnerColumn(),

@@ -13,7 +13,7 @@ import marketprism.ingest.files
 from marketprism.core.errors import ConfigError, SourceError, did_you_mean
 from marketprism.ingest.source import Source
 
-__all__ = ["SourceFormat", "SourceSpec", "formats", "open_source", "parse_spec"]
+__all__ = ["SourceFormat", "SourceSpec", "formats", "open_source", "open_with", "parse_spec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +80,19 @@ def parse_spec(text: str) -> SourceSpec:
 
 
 def open_source(text: str) -> Source:
-    """Open a market-data source by its text; see :func:`formats` for what there is.
+    """Open a file source by its text; see :func:`formats`, and :func:`marketprism.open_source` for every source."""
+    return open_with(text, formats())
+
+
+def open_with(text: str, known: Mapping[str, SourceFormat]) -> Source:
+    """Open a source by its text among ``known`` formats.
 
     Parameters
     ----------
     text : str
         ``format:path[,path...][?key=value&...]``.
-
-    Returns
-    -------
-    Source
-        An iterable of event blocks with ``.instrument`` (or ``.instruments``).
+    known : mapping of str to SourceFormat
+        Formats by name.
 
     Raises
     ------
@@ -100,7 +102,6 @@ def open_source(text: str) -> Source:
         Unknown option.
     """
     spec = parse_spec(text)
-    known = formats()
     if spec.format not in known:
         raise SourceError(f"format was {spec.format!r}", hint=did_you_mean(spec.format, known))
     entry = known[spec.format]

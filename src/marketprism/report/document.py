@@ -29,7 +29,8 @@ class Figure:
 class Table:
     """A table; cells are text ready to show, columns are numeric unless named in ``text_columns``.
 
-    ``shown`` rows stand open, the rest behind a "show all" line (0: all open).
+    ``shown`` rows stand open, the rest behind a "show all" line (0: all open). Tables of more than five columns, and
+    ``wide`` ones, take the whole width of the page.
     """
 
     columns: Sequence[str]
@@ -38,6 +39,7 @@ class Table:
     caption: str = ""
     text_columns: Sequence[str] = ()
     shown: int = 0
+    wide: bool = False
     kind: Literal["table"] = "table"
 
 

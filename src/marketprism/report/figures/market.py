@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from marketprism.report.figures.base import ACCENT, ASK, BID, FAINT, INK, MUTED, SERIES, canvas, time_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "book_heatmap",
@@ -18,6 +22,8 @@ __all__ = [
     "spread_states",
 ]
 
+MINUTES = 1440
+_HEATMAP_COLUMNS = 320
 _SPREAD_COLOURS = ("#2f5bd8", "#8fa9ee", "#e0a458")
 
 
@@ -90,6 +96,10 @@ def book_heatmap(ts: np.ndarray, ticks: np.ndarray, quantity: np.ndarray, mid: n
     """
     keep = np.isfinite(mid)
     ts, ticks, quantity, mid = ts[keep], ticks[keep], quantity[keep], mid[keep]
+    # Buckets are not evenly spaced: each column shows the last book known at its time.
+    grid_ts = np.linspace(ts[0], ts[-1], _HEATMAP_COLUMNS).astype(np.int64)
+    place = np.searchsorted(ts, grid_ts, side="right") - 1
+    ts, ticks, quantity, mid = grid_ts, ticks[place], quantity[place], mid[place]
     there = ticks[quantity > 0]
     low, high = (int(q) for q in np.quantile(there, (0.01, 0.99)))
     bins = min(160, max(high - low + 1, 2))
@@ -152,7 +162,8 @@ def bucket_durations(duration_s: np.ndarray, median: float, p90: float) -> str:
     with canvas() as page:
         top = max(float(np.quantile(duration_s, 0.995)), 1e-9)
         page.axes.hist(np.clip(duration_s, 0, top), bins=40, color="#8fa9ee", edgecolor="white", linewidth=0.5)
-        for value, name, ha in ((median, "median", "right"), (p90, "p90", "left")):
+        for value, name in ((median, "median"), (p90, "p90")):
+            ha = "left" if value < 0.7 * top else "right"
             page.axes.axvline(value, color=INK, linewidth=1, linestyle=(0, (4, 3)))
             page.axes.text(
                 value,
@@ -170,18 +181,23 @@ def bucket_durations(duration_s: np.ndarray, median: float, p90: float) -> str:
 
 
 def _time_bins(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bin minutes of the day, starting after the longest silence, so that a span over midnight stays in one piece."""
     used = np.flatnonzero(counts.sum(axis=1))
-    first, last = int(used[0]), int(used[-1]) + 1
-    width = max(1, -(-(last - first) // 48))
-    starts = np.arange(first, last, width)
-    return starts, np.array([counts[start : start + width].sum(axis=0) for start in starts])
+    silence = np.diff(np.append(used, used[0] + MINUTES))
+    longest = int(silence.argmax())
+    first = int(used[(longest + 1) % len(used)])
+    length = MINUTES - int(silence[longest]) + 1
+    rolled = np.roll(counts, -first, axis=0)
+    width = max(1, -(-length // 48))
+    starts = np.arange(0, length, width)
+    return (starts + first) % MINUTES, np.array([rolled[s : min(s + width, length)].sum(axis=0) for s in starts])
 
 
-def _minute_labels(axes: object, starts: np.ndarray) -> None:
-    step = max(1, len(starts) // 6)
+def _minute_labels(axes: Axes, starts: np.ndarray) -> None:
+    step = -(-len(starts) // 7)
     places = np.arange(0, len(starts), step)
-    axes.set_xticks(places, [f"{starts[i] // 60:02d}:{starts[i] % 60:02d}" for i in places])  # type: ignore[attr-defined]
-    axes.set_xlabel("time of day, UTC")  # type: ignore[attr-defined]
+    axes.set_xticks(places, [f"{starts[i] // 60:02d}:{starts[i] % 60:02d}" for i in places])
+    axes.set_xlabel("time of day, UTC")
 
 
 def spread_by_time(counts: np.ndarray) -> str:

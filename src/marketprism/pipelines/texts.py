@@ -1,0 +1,55 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+from marketprism.evaluate.metric import Metric
+
+__all__ = ["horizon_text", "interval", "number", "plural", "share"]
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number with a true minus sign, or a dash where there is none.
+
+    Examples
+    --------
+    >>> number(1234.5678, 1), number(None), number(-0.0001, 2)
+    ('1,234.6', '–', '0.00')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:,.{digits}f}"
+    return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
+
+
+def interval(metric: Metric, digits: int = 3) -> str:
+    """Return value and interval of a metric: ``0.042 [0.011, 0.071]``."""
+    return f"{number(metric.value, digits)} [{number(metric.low, digits)}, {number(metric.high, digits)}]"
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """Return a fraction as percent, or a dash."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}%}"
+
+
+def plural(count: int, word: str) -> str:
+    """Return ``count`` with ``word``, in the plural where it is not one.
+
+    Examples
+    --------
+    >>> plural(1, "model"), plural(2, "model")
+    ('1 model', '2 models')
+    """
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def horizon_text(name: str) -> str:
+    """Return a horizon's name in words.
+
+    Examples
+    --------
+    >>> horizon_text("1_buckets"), horizon_text("5_buckets"), horizon_text("10_s")
+    ('bucket', '5 buckets', '10 s')
+    """
+    return "bucket" if name == "1_buckets" else name.replace("_", " ")
