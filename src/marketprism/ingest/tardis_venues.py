@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from marketprism.core.errors import SourceError
 from marketprism.core.instrument import MarketType
 from marketprism.ingest.symbols import canonical_symbol
+from marketprism.ingest.venues.binance_symbols import canonical_symbol as binance_symbol
 
 __all__ = ["Contract", "contract_of"]
 
@@ -59,6 +60,12 @@ _RENAMED = {
     "okex-swap": "okx",
     "okex-options": "okx",
 }
+_BINANCE: dict[str, Literal["spot", "linear", "inverse"]] = {
+    "binance": "spot",
+    "binance-futures": "linear",
+    "binance-delivery": "inverse",
+}
+"""Named as the raw recordings of Binance are, dated futures included, so that the series are the same."""
 _LINEAR = {"binance-futures", "bitfinex-derivatives", "dydx", "dydx-v4", "ftx", "hyperliquid"}
 """Derivatives whose amounts are base units."""
 _MIXED = {"bitmex", "bybit", "cryptofacilities", "deribit"}
@@ -85,8 +92,8 @@ def contract_of(exchange: str, raw: str, market_type: str = "", multiplier: str 
     >>> contract_of("binance-futures", "BTCUSDT")[:4]
     ('binance', 'linear', 'BTC-USDT', False)
     """
-    symbol = canonical_symbol(raw)
-    kind = market_type or _market_type(exchange, raw, symbol)
+    symbol = binance_symbol(raw, _BINANCE[exchange]) if exchange in _BINANCE else canonical_symbol(raw)
+    kind = market_type or _BINANCE.get(exchange) or _market_type(exchange, raw, symbol)
     usd = symbol.split("-")[1:2] == ["USD"]
     inverse = kind == "inverse" or (kind == "future" and usd and exchange not in _LINEAR)
     size = Decimal(multiplier) if multiplier else _multiplier(exchange, symbol, kind, inverse=inverse)

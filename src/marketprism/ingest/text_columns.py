@@ -83,7 +83,7 @@ def numbers(checks: Checks, column: str, *, required: bool = True) -> np.ndarray
     import polars as pl
 
     text = checks.batch.frame[column]
-    blank = _blank(text)
+    blank = _blank(text) | (text == '""').fill_null(value=False).to_numpy()
     if required:
         checks.fail(blank, f"{column} is blank")
     checks.fail((text.str.len_bytes() > _MAX_TEXT).fill_null(value=False).to_numpy(), f"{column} has too many digits")
@@ -278,15 +278,24 @@ class PriceGrid:
         """
         price = numbers(checks, column, required=required)
         checks.fail(price <= 0, f"{column} is not positive")
-        step, scale = self._step[instrument], self._scale[instrument]
-        with np.errstate(over="ignore", invalid="ignore"):
-            ticks = np.rint(price * scale / step)
-            units = ticks * step
-            checks.fail(np.abs(units) >= _EXACT, f"{column} is out of range")
-            off = np.isfinite(price) & (units / scale != price)
+        ticks, nearest = self.nearest(price, instrument)
+        checks.fail(np.abs(ticks) * self._step[instrument] >= _EXACT, f"{column} is out of range")
+        off = np.isfinite(price) & (nearest != price)
         for index in np.unique(instrument[off & checks.good]).tolist():
             checks.fail(off & (instrument == index), f"{column} is off tick {self._names[index]}", hint="set ?tick=...")
         return np.where(checks.good & np.isfinite(ticks), ticks, 0).astype(np.int64), price
+
+    def nearest(self, price: np.ndarray, instrument: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (ticks, price) of the grid point nearest to each price, both float64; exact below 2**53 steps."""
+        step, scale = self._step[instrument], self._scale[instrument]
+        with np.errstate(over="ignore", invalid="ignore"):
+            ticks = np.rint(price * scale / step)
+            return ticks, ticks * step / scale
+
+    def prices(self, ticks: np.ndarray, instrument: np.ndarray) -> np.ndarray:
+        """Return the correctly rounded prices of ticks."""
+        result: np.ndarray = ticks * self._step[instrument] / self._scale[instrument]
+        return result
 
 
 def _grid(tick: Decimal) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from marketprism.ingest.files_io import MAX_LINE_BYTES, display_name, open_binar
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["BATCH_BYTES", "EXTRA", "TextBatch", "TextTable", "check_columns"]
+__all__ = ["BATCH_BYTES", "EXTRA", "TextBatch", "TextTable", "check_columns", "peek_line"]
 
 BATCH_BYTES = 1 << 22
 """Text decoded at a time; memory follows this, never the length of the file."""
@@ -88,21 +88,22 @@ class TextTable:
         self._batch_bytes = batch_bytes
         self._has_header = not columns
         with open_binary(path, member) as stream:
-            self.first_line, self.first_text = self._first(stream)
+            self.first_line, self.first_text = _first_line(stream, self.name, self._comment)
         names = columns or self.first_text.split(separator)
         self.columns = tuple(name.strip().strip('"') for name in names)
-        if len(set(self.columns)) != len(self.columns):
+        if self._has_header and len(set(self.columns)) != len(self.columns):
             raise SourceError(f"{self.name}:{self.first_line}: a column name occurs twice: {self.first_text[:200]!r}")
 
-    def _first(self, stream: io.BufferedIOBase) -> tuple[int, str]:
-        """Return number and text of the first line that is neither blank nor a comment."""
-        number = 0
-        while line := stream.readline(MAX_LINE_BYTES):
-            number += 1
-            bare = line.removeprefix(b"\xef\xbb\xbf").strip()
-            if bare and not (self._comment and bare.startswith(self._comment)):
-                return number, bare.decode("utf-8", "replace")
-        raise SourceError(f"{self.name} holds no data: {number} lines, all blank or comments")
+    def head(self) -> TextBatch:
+        """Return the first batch, of a size that does not depend on ``batch_bytes``."""
+        own, self._batch_bytes = self._batch_bytes, BATCH_BYTES
+        try:
+            batch = next(self.batches(), None)
+        finally:
+            self._batch_bytes = own
+        if batch is None or not self.content_mask(batch).any():
+            raise SourceError(f"{self.name} holds a header and no rows", hint="fetch the file again")
+        return TextBatch(batch.name, batch.first_line, batch.frame.filter(self.content_mask(batch)))
 
     def batches(self) -> Iterator[TextBatch]:
         """Yield the lines below the header, from the beginning."""
@@ -158,6 +159,23 @@ class TextTable:
             else pl.lit(value=False)
         )
         return batch.frame.select(keep=~(blank | comment))["keep"]
+
+
+def peek_line(path: str, member: str = "", comment: str = "") -> str:
+    """Return the first line of a file that is neither blank nor a comment."""
+    with open_binary(path, member) as stream:
+        return _first_line(stream, display_name(path, member), comment.encode())[1]
+
+
+def _first_line(stream: io.BufferedIOBase, name: str, comment: bytes) -> tuple[int, str]:
+    """Return number and text of the first line that is neither blank nor a comment."""
+    number = 0
+    while line := stream.readline(MAX_LINE_BYTES):
+        number += 1
+        bare = line.removeprefix(b"\xef\xbb\xbf").strip()
+        if bare and not (comment and bare.startswith(comment)):
+            return number, bare.decode("utf-8", "replace")
+    raise SourceError(f"{name} holds no data: {number} lines, all blank or comments")
 
 
 def check_columns(name: str, found: Sequence[str], required: Sequence[str], optional: Sequence[str] = ()) -> None:

@@ -138,13 +138,10 @@ def _match(
 
 def _head_prices(mapping: TableMapping, table: TextTable) -> set[str]:
     """Return the prices written in the head of a file, as text."""
-    head = next(table.batches(), None)
-    if head is None:
-        return set()
+    frame = table.head().frame
     columns = [column for column, role in mapping.columns().items() if role in {"price", "bid_price", "ask_price"}]
     if mapping.levels is not None:
         columns += [price for side in ("bid", "ask") for price, _ in mapping.levels.pairs(side)]
-    frame = head.frame.filter(table.content_mask(head))
     return {text for column in columns for text in frame[column].drop_nulls().unique().to_list()}
 
 

@@ -91,10 +91,7 @@ class TardisSource(Source):
 
         table = TextTable(path, batch_bytes=batch_bytes)
         kind = type_of(table, spec.option("type"))
-        head = next(TextTable(path).batches(), None)
-        if head is None or not len(head):
-            raise SourceError(f"{table.name} holds a header and no rows", hint="fetch the file again")
-        frame = head.frame.filter(pl.col("exchange").is_not_null() & pl.col("symbol").is_not_null())
+        frame = table.head().frame.filter(pl.col("exchange").is_not_null() & pl.col("symbol").is_not_null())
         groups: dict[_Key, pl.DataFrame] = {
             (str(key[0]), str(key[1])): group
             for key, group in frame.group_by("exchange", "symbol", maintain_order=True)
