@@ -268,4 +268,4 @@ def test_a_finer_book_tells_its_tick(tmp_path: Path) -> None:
     source = open_source(_write(tmp_path, books=books))
     concat(source)
     assert source.instrument.tick == 0.0001
-    assert source.report.facts["tick"].startswith("0.0001: finer prices than 0.01")
+    assert source.report.facts["tick"].startswith("0.0001: 5 of 14 prices are finer")

@@ -19,8 +19,8 @@ NO_LEVEL = 9_999_999_999
 def equity_tick(option: str, prices: Iterable[str], where: str) -> tuple[Decimal, str]:
     """Return the tick and a sentence that says how it was found.
 
-    Quotes at or above one dollar stand on whole cents (SEC Rule 612), so the tick is 0.01 unless a price among
-    ``prices`` is finer; then it is 0.0001.
+    Quotes at or above one dollar stand on whole cents (SEC Rule 612), so the tick is 0.01 unless at least
+    1 % of ``prices`` are finer; then it is 0.0001. (A stray one is an error of the data, rejected later.)
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def equity_tick(option: str, prices: Iterable[str], where: str) -> tuple[Decimal
     Examples
     --------
     >>> equity_tick("", ["1000000", "0"], "a.csv")
-    (Decimal('0.01'), '0.01: no price finer than 0.01 in a.csv')
+    (Decimal('0.01'), '0.01: 0 of 1 prices are finer than 0.01 in a.csv')
     """
     if option:
         try:
@@ -49,7 +49,7 @@ def equity_tick(option: str, prices: Iterable[str], where: str) -> tuple[Decimal
         if not tick.is_finite() or tick <= 0 or tick % PRICE_UNIT:
             raise ConfigError(f"tick was {option!r}", hint=f"it must be a positive multiple of {PRICE_UNIT}")
         return tick, f"{tick} from the option"
-    numbers = [int(text) for text in prices if text.isascii() and text.isdigit()]
-    fine = any(number % 100 for number in numbers if number < NO_LEVEL)
-    tick = PRICE_UNIT if fine else Decimal("0.01")
-    return tick, f"{tick}: {'finer prices than' if fine else 'no price finer than'} 0.01 in {where}"
+    numbers = [int(text) for text in prices if text.isascii() and text.isdigit() and 0 < int(text) < NO_LEVEL]
+    finer = sum(number % 100 != 0 for number in numbers)
+    tick = PRICE_UNIT if finer and finer * 100 >= len(numbers) else Decimal("0.01")
+    return tick, f"{tick}: {finer} of {len(numbers)} prices are finer than 0.01 in {where}"

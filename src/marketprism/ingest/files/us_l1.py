@@ -43,7 +43,7 @@ from marketprism.ingest import _us_l1_kernel as kernel
 from marketprism.ingest import tabular
 from marketprism.ingest.equity_ticks import PRICE_UNIT, equity_tick
 from marketprism.ingest.files_io import display_name, members
-from marketprism.ingest.row_merge import merge_rows
+from marketprism.ingest.merge import Chunk, merge_chunks
 from marketprism.ingest.registry import SourceFormat, SourceSpec
 from marketprism.ingest.sessions import find_date, gap_records, gap_rows, local_midnight_ns, option_ns, parse_date
 from marketprism.ingest.source import Source
@@ -124,11 +124,13 @@ class UsL1Source(Source):
         for quotes, trades in self._days:
             day = (quotes or trades).day  # type: ignore[union-attr]
             midnight = local_midnight_ns(day, ZONE)
-            merged = merge_rows(
-                self._quote_rows(quotes, midnight) if quotes else iter(()),
-                self._trade_rows(trades, midnight) if trades else iter(()),
-            )
-            for rows in merged:
+            streams = [
+                map(Chunk, read(file, midnight))
+                for read, file in ((self._quote_rows, quotes), (self._trade_rows, trades))
+                if file is not None
+            ]
+            for chunk in merge_chunks(streams):
+                rows = chunk.rows
                 if not len(rows):
                     continue
                 if last and rows["ts_event"][0] >= midnight > last:
@@ -243,8 +245,9 @@ class UsL1Source(Source):
 
 
 def _venues(batch: tabular.CsvBatch) -> np.ndarray:
-    letters: np.ndarray[Any, Any] = np.ascontiguousarray(batch["venue"]).view(np.uint8).reshape(len(batch), -1)
-    return letters[:, 0].astype(np.int64) - ord("A") if len(batch) else np.zeros(0, np.int64)
+    text = np.ascontiguousarray(batch["venue"])
+    letters: np.ndarray[Any, Any] = text.view(np.uint8).reshape(len(batch), text.dtype.itemsize)
+    return letters[:, 0].astype(np.int64) - ord("A")
 
 
 def _hexadecimal(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
