@@ -97,6 +97,7 @@ def depth_factors(setup: Setup) -> tuple[Factor, ...]:
                     description=description, mirror=mirror.format(n=n), quantity_power=power, source=_CATALOGUE,
                     window=f"{n} levels a side, " + ("over the bucket" if mean else "at ts_end"),
                     null="null where the depth was never valid in the bucket with so many levels" if mean else null,
+                    needs_valid_close=not mean,
                 )
             )  # fmt: skip
     for m in p.sweep_multiples if setup.depth_levels else ():

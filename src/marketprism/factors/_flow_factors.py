@@ -69,6 +69,7 @@ def flow_factors(setup: Setup) -> tuple[Factor, ...]:
         Factor(
             name=in_buckets(name, n), unit=unit, formula=formula, description=description, inputs=inputs, mirror=mirror,
             quantity_power=power, source=source, window=f"{n} bucket(s) up to the present one",
+            needs_valid_close=name == "vwap_deviation",
             null="; ".join(filter(None, [f"fewer than {n} buckets have closed since the last gap" if n > 1 else "",
                                          null])) or "never",
         )

@@ -52,6 +52,9 @@ class Factor:
         nothing, another factor's name says that the two trade places. Checked where given.
     quantity_power : int, optional
         All quantities doubled multiply the value by 2 to this power. Checked where given.
+    needs_valid_close : bool
+        A factor that reads quotes or depth is null where the book is invalid at the close; False where it is of the
+        whole bucket instead. Checked.
     family : str
         Filled in by the registry.
     """
@@ -64,9 +67,10 @@ class Factor:
     window: str = "the bucket"
     null: str = BUCKET_CLOSE_NULL
     known: str = "when the bucket is (ts_known)"
-    source: str = ""
+    source: str = "FACTORS.md"
     mirror: str | None = None
     quantity_power: int | None = None
+    needs_valid_close: bool = True
     family: str = ""
 
 

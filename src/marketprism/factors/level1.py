@@ -73,13 +73,13 @@ def _factors(setup: Setup) -> tuple[Factor, ...]:
         Factor(
             name="spread_ticks_mean", unit="ticks", formula="integral of S dt / valid time", inputs=quotes,
             window=_MEAN, description="Time-weighted mean of the spread.", mirror="even", quantity_power=0,
-            null="null where the book was never valid in the bucket",
+            null="null where the book was never valid in the bucket", needs_valid_close=False,
         ),
         Factor(
             name="queue_imbalance_mean", unit="1", formula="integral of queue_imbalance dt / valid time",
             inputs=quotes,
             window=_MEAN, description="Time-weighted mean of the queue imbalance.", mirror="odd", quantity_power=0,
-            null="null where the book was never valid in the bucket",
+            null="null where the book was never valid in the bucket", needs_valid_close=False,
         ),
     )  # fmt: skip
 
