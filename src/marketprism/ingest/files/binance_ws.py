@@ -85,8 +85,8 @@ class BinanceWs(Source):
             listing = listings[market].get(symbol)
             if wanted and not wanted & {symbol, canonical_symbol(symbol, market)}:
                 continue
-            if not seen and not wanted and listing is None:
-                continue  # subscribed, and silent so far
+            if not seen and not wanted:
+                continue  # subscribed, and silent so far: should it speak later, that is told
             instrument, origin = build_instrument(symbol, market, seen, listing, tick)
             matched |= wanted & {symbol, instrument.symbol}
             self._facts[f"tick size of {instrument.key}"] = origin
@@ -151,9 +151,10 @@ class BinanceWs(Source):
         decoder = BinanceDecoder(
             self.instruments,
             probe.market,
-            others=probe.prices,
+            others=probe.prices if self._lenient else (),
             channels=self._channels,
             lenient=self._lenient,
+            nameless=next(iter(probe.prices)) if len(probe.prices) == 1 else "",
             reject=self.reject,
             note=self.report.note,
             name=name,

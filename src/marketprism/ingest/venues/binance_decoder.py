@@ -11,7 +11,7 @@ from numba import njit
 from marketprism.core.block import EventBlock
 from marketprism.core.errors import ConfigError, DataError
 from marketprism.core.instrument import Instrument
-from marketprism.core.rows import ROW_DTYPE, empty_rows
+from marketprism.core.rows import ROW_DTYPE
 from marketprism.core.state import pack_state, unpack_state
 from marketprism.core.timebase import scale_to_ns
 from marketprism.ingest.frames_lines import ReceiveClock, Reject, refuse
@@ -25,7 +25,6 @@ __all__ = ["BinanceDecoder", "fill_event_times"]
 # The shortest text that makes a row is a level, ["1","2"] and a comma.
 _BYTES_A_ROW = 10
 _UNIT_RANGES = {"s": (10**8, 10**11), "ms": (10**11, 10**14), "us": (10**14, 10**17), "ns": (10**17, 2**63 - 1)}
-_LONE_LINE = 1 << 14
 
 
 @njit(cache=True)
@@ -75,6 +74,8 @@ class BinanceDecoder:
         Comma-separated channel names; all by default.
     lenient : bool, default False
         Leave unknown symbols out rather than reject them.
+    nameless : str, optional
+        Venue symbol that snapshots without one are about; by default the only symbol there is, if it is one.
     reject : callable, optional
         Told about unusable messages (``reason, where, value``); raises DataError by default.
     note : callable, optional
@@ -111,6 +112,7 @@ class BinanceDecoder:
         others: Iterable[str] = (),
         channels: str = "",
         lenient: bool = False,
+        nameless: str | None = None,
         reject: Reject = refuse,
         note: Callable[[str, int], None] | None = None,
         name: str = "message",
@@ -126,7 +128,11 @@ class BinanceDecoder:
         self._channels = channel_mask(channels)
         self._reject = reject
         self._note = note or _silent
-        self._reader = MessageReader(self.table, self._channels, lambda what: self._note(what, 1), lenient=lenient)
+        if nameless is None:
+            nameless = next(iter(self.table.rows)) if len(self.table.rows) == 1 else ""
+        self._reader = MessageReader(
+            self.table, self._channels, lambda what: self._note(what, 1), lenient=lenient, nameless=nameless
+        )
         self._clock = ReceiveClock(name)
         self._unit = np.array([1, 1, 0], np.int64)  # an empty range: the slow path learns the unit
         self._event_times = np.zeros(max(1, len(self.instruments)), np.int64)
@@ -135,7 +141,6 @@ class BinanceDecoder:
         self._counts = np.zeros(4, np.int64)
         self._ints = np.zeros(SCRATCH_INTS, np.int64)
         self._floats = np.zeros(SCRATCH_FLOATS)
-        self._scratch = empty_rows(_LONE_LINE // _BYTES_A_ROW + 4)
         self._payloads: dict[int, list[np.ndarray]] = {}
 
     @property
@@ -191,7 +196,7 @@ class BinanceDecoder:
         where : str, optional
             Place for messages, such as ``file:line``.
         """
-        rows = self._scratch if len(message) < _LONE_LINE else empty_rows(len(message) // _BYTES_A_ROW + 4)
+        rows = np.zeros(len(message) // _BYTES_A_ROW + 4, ROW_DTYPE)
         pos = n = 0
         if self._guarded and not url and b"\n" not in message:
             view = np.frombuffer(message + b"\n", np.uint8)
@@ -202,7 +207,7 @@ class BinanceDecoder:
                 n = self._slow_line(message, int(self._counts[3]), rows, 0)
             else:
                 n = self._slow(message, ts_recv, url, where or f"{self.name}:{self._counts[3]}", rows, 0)
-        return self._block(rows[:n].copy())
+        return self._block(rows[:n])
 
     def left_out(self) -> dict[str, int]:
         """Return how many messages the kernel has left out on purpose so far, by reason."""
@@ -287,11 +292,11 @@ class BinanceDecoder:
     def _slow(self, message: bytes, ts_recv: int, url: str, where: str, rows: np.ndarray, n: int) -> int:
         try:
             found, events = self._reader.read(message, ts_recv, url)
-            for error in self._reader.dropped:
-                self._refuse(error, where, error.context.get("value"))
         except DataError as error:
             self._refuse(error, where, message)
             return n
+        for dropped in self._reader.dropped:
+            self._refuse(dropped, where, dropped.context.get("value"))
         if found:
             rows[n : n + len(found)] = np.array(found, ROW_DTYPE)
             n += len(found)

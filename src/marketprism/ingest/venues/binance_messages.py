@@ -114,6 +114,8 @@ class MessageReader:
         Told about every message that is left out on purpose.
     lenient : bool, default False
         Leave symbols that are not in the table out; otherwise they are rejected.
+    nameless : str, optional
+        The symbol that snapshots without one are about.
 
     Attributes
     ----------
@@ -124,12 +126,19 @@ class MessageReader:
     """
 
     def __init__(
-        self, table: SymbolTable, channels: int, note: Callable[[str], None], *, lenient: bool = False
+        self,
+        table: SymbolTable,
+        channels: int,
+        note: Callable[[str], None],
+        *,
+        lenient: bool = False,
+        nameless: str = "",
     ) -> None:
         self._table = table
         self._channels = channels
         self._note = note
         self._lenient = lenient
+        self._nameless = nameless
         self.dropped: list[DataError] = []
         self.newest: dict[tuple[int, str], int] = {}
         self._readers: dict[str, tuple[str, Callable[[bytes, int, str], list[RowTuple]]]] = {
@@ -187,12 +196,16 @@ class MessageReader:
     def _array(self, raw: bytes, ts_recv: int, url: str, stream: str) -> tuple[list[RowTuple], list[PayloadEvent]]:
         rows: list[RowTuple] = []
         events: list[PayloadEvent] = []
-        for item in _decode_list(raw):
-            if bytes(item)[:1] != b"{":
-                raise bad("malformed message (array of no objects)", raw)
-            more, slow = self._read(bytes(item), ts_recv, url, stream)
-            rows += more
-            events += slow
+        before, self._lenient = self._lenient, True  # an array is about the whole market, wanted or not
+        try:
+            for item in _decode_list(raw):
+                if bytes(item)[:1] != b"{":
+                    raise bad("malformed message (array of no objects)", raw)
+                more, slow = self._read(bytes(item), ts_recv, url, stream)
+                rows += more
+                events += slow
+        finally:
+            self._lenient = before
         return rows, events
 
     def _validate_symbol(self, fields: dict[str, msgspec.Raw]) -> None:
@@ -227,7 +240,7 @@ class MessageReader:
             self._note(NOTE_CHANNEL)
             return []
         m = _SNAPSHOT(raw)
-        symbol = m.symbol or url_symbol(url) or self._table.only
+        symbol = m.symbol or url_symbol(url) or self._nameless
         if not symbol:
             raise bad("snapshot names no symbol", raw, "its file holds several; choose one with ?symbol=")
         known = self._instrument(symbol)
@@ -338,7 +351,7 @@ def _nameless(fields: dict[str, msgspec.Raw]) -> str:
         return "ratio"
     if "symbols" in fields:
         return "exchangeInfo"
-    raise bad("unknown message", {name: bytes(value[:40]) for name, value in list(fields.items())[:4]})
+    raise bad("unknown message", {name: bytes(value)[:40] for name, value in list(fields.items())[:4]})
 
 
 def _shape(error: msgspec.ValidationError) -> str:

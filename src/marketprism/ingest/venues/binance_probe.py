@@ -183,17 +183,17 @@ def _vote(probe: Probe, m: _Message, symbol: str) -> None:
         kind = "inverse"
     elif m.pu is not None or m.X or m.e == "bookTicker" or (has_book and m.T):
         kind = "linear"
-    elif m.e in {"depthUpdate", "trade"} or has_book:
+    elif m.e in {"depthUpdate", "trade"}:
         kind = "spot"
     else:
-        return
+        return  # a book without times is of spot, or of a futures market years ago
     probe.votes[kind] = probe.votes.get(kind, 0) + 1
 
 
 def _market(probe: Probe) -> str:
     """Return the market with most votes; hosts outweigh fields, two markets in one file are refused."""
     if not probe.votes:
-        return ""
+        return "spot" if any(probe.prices.values()) else ""
     strong = [kind for kind, n in probe.votes.items() if n >= 1_000_000] or list(probe.votes)
     if len(strong) > 1:
         raise SourceError(

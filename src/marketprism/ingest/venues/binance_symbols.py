@@ -165,8 +165,3 @@ class SymbolTable:
             param[PARAM.PLACES], param[PARAM.STEP] = places, int(tick.scaleb(places))
             param[PARAM.INVERSE] = instrument.market_type == "inverse"
             self.multipliers[row] = float(instrument.contract_multiplier)
-
-    @property
-    def only(self) -> str:
-        """The symbol of a connection that carries a single one, else empty."""
-        return next(iter(self.rows)) if len(self.rows) == 1 else ""
