@@ -69,9 +69,7 @@ class FlowConfig(Config, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @classmethod
     def independent(cls) -> FlowConfig:
         """Return the pure queue model: constant intensities, unit orders."""
-        return cls(
-            market_tilt=0.0, limit_tilt=0.0, cancel_tilt=0.0, excitation=0.0, activity_sd=0.0, order_lots=1.0
-        )
+        return cls(market_tilt=0.0, limit_tilt=0.0, cancel_tilt=0.0, excitation=0.0, activity_sd=0.0, order_lots=1.0)
 
 
 class MarketConfig(Config, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -87,7 +87,9 @@ def _normal(uniforms: np.random.Generator) -> float:
 @njit(cache=True)
 def refresh(state: Any, drift_rng: np.random.Generator) -> None:
     """Move drift and activity one refresh on, and set the tilts that follow from them."""
-    state["drift"] = state["drift_decay"] * state["drift"] + math.sqrt(1 - state["drift_decay"] ** 2) * _normal(drift_rng)
+    state["drift"] = state["drift_decay"] * state["drift"] + math.sqrt(1 - state["drift_decay"] ** 2) * _normal(
+        drift_rng
+    )
     spread = state["activity_sd"] * math.sqrt(1 - state["activity_decay"] ** 2)
     state["log_activity"] = state["activity_decay"] * state["log_activity"] + spread * _normal(drift_rng)
     # The mean of the log-normal is one.
@@ -109,7 +111,7 @@ def _size(state: Any, rng: np.random.Generator) -> int:
 
 
 @njit(cache=True)
-def _cancel_rate(state: Any, queue: np.ndarray, cancel: np.ndarray, best: int, away: int, lots: int) -> float:
+def _cancel_rate(queue: np.ndarray, cancel: np.ndarray, best: int, away: int, lots: int) -> Any:
     """Sum of cancellation rates of one side, in lots; ``best`` is the opposite quote, ``away`` points from it."""
     last = len(cancel) - 1
     rate = cancel[last] * lots
@@ -153,7 +155,14 @@ def _receive(state: Any, rng: np.random.Generator) -> None:
 
 @njit(cache=True)
 def _market_order(
-    state: Any, bid: np.ndarray, ask: np.ndarray, buy: bool, size: int, rng: np.random.Generator, out: np.ndarray, n: int
+    state: Any,
+    bid: np.ndarray,
+    ask: np.ndarray,
+    buy: bool,
+    size: int,
+    rng: np.random.Generator,
+    out: np.ndarray,
+    n: int,
 ) -> int:
     """Walk the opposite side; write its trades, then one update of the levels it took from."""
     queue = ask if buy else bid
@@ -232,7 +241,8 @@ def _limit_order(
 ) -> int:
     """Rest at the distance where the running sum of arrival rates passes ``at``."""
     away = -1 if buy else 1
-    distance = min(np.searchsorted(limit_sum, at, side="right"), len(limit_sum) - 1) + 1
+    found = int(np.searchsorted(limit_sum, at, side="right"))
+    distance = min(found, len(limit_sum) - 1) + 1
     price = (state["ask"] if buy else state["bid"]) + away * distance
     queue[price & MASK] += size
     if buy:
@@ -302,8 +312,8 @@ def generate(
         sells = state["market"] * state["sell_tilt"] + state["sell_excitation"]
         limit_buys = state["limit_total"] * state["limit_buy_tilt"]
         limit_sells = state["limit_total"] * state["limit_sell_tilt"]
-        bid_rate = _cancel_rate(state, bid, cancel, state["ask"], -1, state["bid_lots"])
-        ask_rate = _cancel_rate(state, ask, cancel, state["bid"], 1, state["ask_lots"])
+        bid_rate = _cancel_rate(bid, cancel, state["ask"], -1, state["bid_lots"])
+        ask_rate = _cancel_rate(ask, cancel, state["bid"], 1, state["ask_lots"])
         cancel_buys = bid_rate * state["cancel_buy_tilt"]
         cancel_sells = ask_rate * state["cancel_sell_tilt"]
         total = buys + sells + limit_buys + limit_sells + cancel_buys + cancel_sells

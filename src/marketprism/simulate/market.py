@@ -107,9 +107,7 @@ class _Book:
 
     def run(self, end_ns: int, out: np.ndarray) -> int:
         """Write the next rows up to ``end_ns``; return how many."""
-        n: int = generate(
-            self._state, self._bid, self._ask, self._limit_sum, self._cancel, end_ns, *self._rngs, out
-        )
+        n: int = generate(self._state, self._bid, self._ask, self._limit_sum, self._cancel, end_ns, *self._rngs, out)
         return n
 
     def snapshot(self) -> np.ndarray:
