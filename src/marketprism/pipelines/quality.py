@@ -45,7 +45,17 @@ def _skew_bin(delta: int) -> int:
 
 
 @njit(cache=True)
-def _observe(rows, top, is_book_kind, kinds, clock, skew, states, spread_day, imbalance_day) -> None:
+def _observe(
+    rows: np.ndarray,
+    top: np.ndarray,
+    is_book_kind: np.ndarray,
+    kinds: np.ndarray,
+    clock: np.ndarray,
+    skew: np.ndarray,
+    states: np.ndarray,
+    spread_day: np.ndarray,
+    imbalance_day: np.ndarray,
+) -> None:
     """Add the complete messages of ``rows`` to every counter; ``clock`` is first/last/min/max/sum and count."""
     for i in range(len(rows)):
         row = rows[i]

@@ -13,7 +13,7 @@ from marketprism.pipelines.collect import Collected
 from marketprism.pipelines.run_config import RunConfig
 from marketprism.pipelines.sections_judgement import controls_section, factors_section, models_section
 from marketprism.pipelines.sections_market import book_section, day_section, quality_section
-from marketprism.pipelines.texts import horizon_text, interval, number, plural
+from marketprism.pipelines.texts import horizon_text, interval, number, plural, short_source
 from marketprism.report.document import Card, Document, Facts, Note, Section, Table, Verdict
 
 __all__ = ["run_document"]
@@ -30,7 +30,7 @@ def run_document(
     first, last = (format_ns(ts)[:19].replace("T", " ") for ts in (quality.ts_first, quality.ts_last))
     return Document(
         title=f"{title} on {places}",
-        subtitle=f"{source.spec} · {first} to {last} UTC",
+        subtitle=f"{short_source(source.spec)} · {first} to {last} UTC",
         verdict=_verdict(judgement, summary),
         cards=_cards(judgement, summary),
         sections=[

@@ -110,6 +110,8 @@ def make_summary(
 ) -> dict[str, Any]:
     """Return the whole summary of a run."""
     judged = judgement.summary()
+    # "notes" is taken by what the source noted while reading.
+    judged["notes_judgement"] = judged.pop("notes")
     return {
         **quality_summary(source, collected.quality),
         "book": {name: count for name, count in collected.book_counters.items() if count},

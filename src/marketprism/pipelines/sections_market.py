@@ -16,6 +16,7 @@ from marketprism.report.figures import market
 __all__ = ["book_section", "day_section", "quality_section"]
 
 _MAX_BARS = 12
+_MAX_FACTS = 40
 
 
 def quality_section(source: Source, collected: Collected, summary: Mapping[str, Any]) -> Section:
@@ -85,7 +86,11 @@ def _quality_tables(source: Source, collected: Collected) -> list[Item]:
         ]
         items.append(
             Table(
-                ["reason", "count", "first example"], rows, "Rejected records", text_columns=["reason", "first example"]
+                ["reason", "count", "first example"],
+                rows,
+                "Rejected records",
+                text_columns=["reason", "first example"],
+                wide=True,
             )
         )
     if quality.gaps:
@@ -97,7 +102,7 @@ def _quality_tables(source: Source, collected: Collected) -> list[Item]:
     told = [(what, f"{count:,}") for what, count in sorted(report.notes.items())]
     told += sorted(report.facts.items())
     if told:
-        items.append(Facts(told[:40], "Noted while reading"))
+        items.append(Facts(told[:_MAX_FACTS], "Noted while reading", wide=True))
     counters = [(name.replace("_", " "), f"{n:,}") for name, n in collected.book_counters.items() if n]
     if counters:
         items.append(Facts(counters, "Book integrity"))

@@ -6,7 +6,7 @@ import math
 
 from marketprism.evaluate.metric import Metric
 
-__all__ = ["horizon_text", "interval", "number", "plural", "share"]
+__all__ = ["horizon_text", "interval", "number", "plural", "share", "short_source"]
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -53,3 +53,20 @@ def horizon_text(name: str) -> str:
     ('bucket', '5 buckets', '10 s')
     """
     return "bucket" if name == "1_buckets" else name.replace("_", " ")
+
+
+def short_source(spec: str) -> str:
+    """Return a source text with file names in place of paths, at most three of them.
+
+    Examples
+    --------
+    >>> short_source("lobster:/data/GOOG_2012-06-21.zip?levels=5"), short_source("sim:?seed=1")
+    ('lobster: GOOG_2012-06-21.zip ?levels=5', 'sim: ?seed=1')
+    >>> short_source("us-l1:a/1.zip,a/2.zip,a/3.zip,a/4.zip")
+    'us-l1: 1.zip, 2.zip, 3.zip and 1 more'
+    """
+    name, _, rest = spec.partition(":")
+    paths, mark, query = rest.partition("?")
+    files = [path.rstrip("/").rpartition("/")[2] for path in paths.split(",") if path]
+    shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    return " ".join(filter(None, (f"{name}:", shown, mark + query)))

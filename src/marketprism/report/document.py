@@ -49,6 +49,7 @@ class Facts:
 
     pairs: Sequence[tuple[str, str]]
     title: str = ""
+    wide: bool = False
     kind: Literal["facts"] = "facts"
 
 
