@@ -272,6 +272,7 @@ class TardisDecoder:
         inverse = np.array([contract.inverse for contract in self._market.contracts])[instrument]
         size = np.array([float(contract.multiplier) for contract in self._market.contracts])[instrument]
         base = self._market.base(amount, mark, instrument)
+        base[inverse & np.isnan(mark)] = np.nan
         return {
             "contracts": np.where(inverse | (size != 1), amount, np.nan),
             "base_quantity": base,
