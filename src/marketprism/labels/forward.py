@@ -48,6 +48,8 @@ class _Moves(NamedTuple):
     end: npt.NDArray[np.int64]
     known: npt.NDArray[np.int64]
     stale: npt.NDArray[np.bool_]
+    witness: npt.NDArray[np.int64]
+    """Row of the bucket that completes the label, -1 where undefined."""
 
 
 def make_labels(frame: pl.DataFrame, config: LabelConfig | None = None, mids: pl.DataFrame | None = None) -> LabelSet:
@@ -61,7 +63,7 @@ def make_labels(frame: pl.DataFrame, config: LabelConfig | None = None, mids: pl
 
     The class is up (1) above ``threshold``, down (-1) below ``-threshold``, else flat (0), with
     ``threshold = threshold_multiplier * rms`` and rms the exponentially weighted root-mean-square of those labels
-    of the same horizon, instrument and scheme whose outcome was known at the row's ``ts_known``.
+    of the same horizon, instrument and scheme whose outcome was known when the row's bucket became known.
 
     Parameters
     ----------
@@ -71,7 +73,8 @@ def make_labels(frame: pl.DataFrame, config: LabelConfig | None = None, mids: pl
         Horizons, scheme and threshold.
     mids : polars.DataFrame, optional
         Mid series: ``exchange, market_type, symbol, ts_event`` (or ``ts``; ns UTC) and ``mid`` (quote currency,
-        NaN or null while the book is invalid), by non-decreasing time within an instrument.
+        NaN or null while the book is invalid), within an instrument in order of ``ts_recv`` where present, else of
+        the event clock.
 
     Returns
     -------
@@ -99,10 +102,8 @@ def make_labels(frame: pl.DataFrame, config: LabelConfig | None = None, mids: pl
         for key, rows in groups.items():
             one = series[key]
             moves = _moves(one, horizon, config, paths.get(key), supplied=mids is not None)
-            returns[rows], end[rows], known[rows], stale[rows] = moves
-            scale = adaptive_scale(
-                moves.returns, moves.known, one.ts_known, config.threshold_half_life, config.threshold_min_moves
-            )
+            returns[rows], end[rows], known[rows], stale[rows] = moves[:4]
+            scale = adaptive_scale(moves.returns, moves.witness, config.threshold_half_life, config.threshold_min_moves)
             threshold[rows] = config.threshold_multiplier * scale
         columns |= _columns(horizon.name, returns, threshold, end, known)
         if horizon.kind == "seconds":
@@ -171,9 +172,11 @@ def _mid_paths(mids: pl.DataFrame) -> dict[tuple[str, str, str], _Mids]:
     result = {}
     for part in mids.partition_by(*SERIES_KEY, maintain_order=True):
         key = (part["exchange"][0], part["market_type"][0], part["symbol"][0])
-        ts = part[clock].to_numpy().astype(np.int64)
-        if (np.diff(ts) < 0).any():
-            raise DataError(f"mid series of {':'.join(key)} ran backwards", hint="order it by the event clock")
+        order = part["ts_recv" if "ts_recv" in part.columns else clock].to_numpy()
+        if (np.diff(order) < 0).any():
+            raise DataError(f"mid series of {':'.join(key)} ran backwards", hint="order it by the receive clock")
+        # The event clock may step back between messages; like the buckets', it is its running maximum.
+        ts = np.maximum.accumulate(part[clock].to_numpy().astype(np.int64))
         mid = part["mid"].fill_null(float("nan")).to_numpy().astype(np.float64)
         result[key] = _Mids(ts, np.where(np.isfinite(mid) & (mid > 0), mid, np.nan))
     return result
@@ -181,14 +184,13 @@ def _mid_paths(mids: pl.DataFrame) -> dict[tuple[str, str, str], _Mids]:
 
 def _moves(one: _Series, horizon: Horizon, config: LabelConfig, path: _Mids | None, *, supplied: bool) -> _Moves:
     if horizon.kind == "buckets":
-        target = bucket_targets(one.bucket_id, one.segment, int(horizon.length))
-        ok, mid_end = target >= 0, one.mid[target]
-        end, known = one.ts_end[target], one.ts_known[target]
+        witness = bucket_targets(one.bucket_id, one.segment, int(horizon.length))
+        ok, mid_end, end = witness >= 0, one.mid[witness], one.ts_end[witness]
         stale = np.zeros(ok.size, np.bool_)
     else:
         horizon_ns = round(horizon.length * NS)
         last, witness = time_targets(one.ts_end, one.segment, horizon_ns)
-        ok, end, known = witness >= 0, one.ts_end + horizon_ns, one.ts_known[witness]
+        ok, end = witness >= 0, one.ts_end + horizon_ns
         if supplied:
             path = path or _Mids(np.empty(0, np.int64), np.empty(0))
             at = np.searchsorted(path.ts, end, side="right") - 1
@@ -206,7 +208,8 @@ def _moves(one: _Series, horizon: Horizon, config: LabelConfig, path: _Mids | No
     if config.scheme == "per_second":
         returns = returns / np.where(ok, elapsed / NS, 1.0)
     ok &= np.isfinite(returns)
-    return _Moves(returns, np.where(ok, end, -1), np.where(ok, known, -1), stale & ok)
+    known = np.where(ok, one.ts_known[witness], -1)
+    return _Moves(returns, np.where(ok, end, -1), known, stale & ok, np.where(ok, witness, -1))
 
 
 def _columns(

@@ -53,20 +53,18 @@ def time_targets(ts_end: _Ints, segment: _Ints, horizon_ns: int) -> tuple[_Ints,
 
 
 @njit(cache=True)
-def adaptive_scale(
-    returns: _Floats, label_known_ts: _Ints, ts_known: _Ints, half_life: float, min_moves: int
-) -> _Floats:
-    """Exponentially weighted root-mean-square of the moves whose outcome was known at each row's ``ts_known``.
+def adaptive_scale(returns: _Floats, witness: _Ints, half_life: float, min_moves: int) -> _Floats:
+    """Exponentially weighted root-mean-square of the moves whose outcome was known when each row became known.
 
-    Moves enter in row order, once their ``label_known_ts`` has passed; NaN until ``min_moves`` have entered.
-    Nothing later than ``ts_known`` is read, so cutting the tape changes no earlier value.
+    Moves enter in row order, once the bucket that completes them (``witness``, -1 where undefined) is not later than
+    the row itself; NaN until ``min_moves`` have entered. Cutting the tape changes no earlier value.
     """
     n = returns.size
     scale = np.full(n, np.nan)
     decay = 0.5 ** (1.0 / half_life)
     square, weight, moves, j = 0.0, 0.0, 0, 0
     for i in range(n):
-        while j < i and (label_known_ts[j] < 0 or label_known_ts[j] <= ts_known[i]):
+        while j < i and witness[j] <= i:
             if not np.isnan(returns[j]):
                 square = decay * square + (1.0 - decay) * returns[j] * returns[j]
                 weight = decay * weight + (1.0 - decay)

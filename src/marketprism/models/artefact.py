@@ -91,7 +91,10 @@ class LoadedModel:
         self.manifest = manifest
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's errors have no common root but this
+            raise IntegrityError(f"{_GRAPH} is no ONNX graph that runs: {error}", hint="train again") from error
 
     @property
     def graph_metadata(self) -> dict[str, str]:
