@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import marketprism
+from importlib.metadata import version as code_version
+
 from marketprism.core.arrow_schema import SCHEMA_VERSION
 from marketprism.core.errors import StoreError
 from marketprism.core.schema import EVENT_TYPES
@@ -56,17 +57,37 @@ def migrate(connection: Connection, config: StoreConfig) -> None:
         if version is not None and version < target:
             for step in steps:
                 connection.command(step.format(prefix=config.prefix))
-    for statement in statements(config):
-        connection.command(statement)
+    if version != SCHEMA_VERSION or _missing(connection, config):
+        for statement in statements(config):
+            connection.command(statement)
     if version != SCHEMA_VERSION:
         name = next((name for target, name, _ in reversed(MIGRATIONS) if target == SCHEMA_VERSION), "initial")
         connection.command(
             f"INSERT INTO {features}.schema_migrations (version, name, code_version) VALUES "
-            f"({SCHEMA_VERSION}, {quote(name)}, {quote(marketprism.__version__)})"
+            f"({SCHEMA_VERSION}, {quote(name)}, {quote(code_version('marketprism'))})"
         )
-    for name in EVENT_TYPES:
-        for database in (f"{config.prefix}_hot", f"{config.prefix}_cold"):
-            _check_columns(connection, database, event_table(name))
+    _check_columns(connection, config)
+
+
+def _tables(config: StoreConfig) -> dict[str, Table]:
+    """Return every table by its full name."""
+    hot, features, cold = (f"{config.prefix}_{name}" for name in ("hot", "features", "cold"))
+    tables = {f"{database}.{name}": event_table(name) for database in (hot, cold) for name in EVENT_TYPES}
+    for table in FIXED_TABLES.values():
+        tables[f"{cold if table.name in COLD_TABLES else features}.{table.name}"] = table
+    return tables
+
+
+def _columns(connection: Connection, config: StoreConfig) -> dict[str, dict[str, str]]:
+    found = connection.query(
+        "SELECT concat(database, '.', table) AS full_name, groupArray(name) AS columns, groupArray(type) AS types "
+        f"FROM system.columns WHERE startsWith(database, {quote(config.prefix + '_')}) GROUP BY database, table"
+    )
+    return {name: dict(zip(columns, types, strict=True)) for name, columns, types in found.iter_rows()}
+
+
+def _missing(connection: Connection, config: StoreConfig) -> bool:
+    return not _tables(config).keys() <= _columns(connection, config).keys()
 
 
 def _version(connection: Connection, features: str) -> int | None:
@@ -79,15 +100,13 @@ def _version(connection: Connection, features: str) -> int | None:
     return int(versions["version"][-1]) if versions.height else None
 
 
-def _check_columns(connection: Connection, database: str, table: Table) -> None:
-    found = connection.query(
-        f"SELECT name, type FROM system.columns WHERE database = {quote(database)} "
-        f"AND table = {quote(table.name)} ORDER BY position"
-    )
-    types = dict(zip(found["name"].to_list(), found["type"].to_list(), strict=True))
-    for name, kind in table.columns:
-        if types.get(name) not in {kind, wide_type(kind)}:
-            raise StoreError(
-                f"{database}.{table.name}.{name} is {types.get(name, 'missing')}, expected {kind}",
-                hint="the table was altered, or made by another program: restore it, or use another prefix",
-            )
+def _check_columns(connection: Connection, config: StoreConfig) -> None:
+    columns = _columns(connection, config)
+    for full_name, table in _tables(config).items():
+        types = columns.get(full_name, {})
+        for name, kind in table.columns:
+            if types.get(name) not in {kind, wide_type(kind)}:
+                raise StoreError(
+                    f"{full_name}.{name} is {types.get(name, 'missing')}, expected {kind}",
+                    hint="the table was altered, or made by another program: restore it, or use another prefix",
+                )
