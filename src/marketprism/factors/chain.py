@@ -103,13 +103,34 @@ class Chain:
         return ChainRows(*map(np.concatenate, zip(*parts, strict=True))) if parts else None
 
     def _step(self, rows: np.ndarray) -> ChainRows | None:
-        n = len(rows)
-        if n == 0:
+        if len(rows) == 0:
             return None
         views = self.book.push(rows)
         cuts, buckets = self.clock.push(rows, views)
         if self.observer is not None:
             self.observer(rows, views, cuts)
+        return self.compute(rows, views, cuts, buckets)
+
+    def compute(self, rows: np.ndarray, views: BookViews, cuts: np.ndarray, buckets: np.ndarray) -> ChainRows | None:
+        """Run the families alone over rows whose book and cuts are known: what replays and benchmarks need.
+
+        Parameters
+        ----------
+        rows : ndarray of ROW_DTYPE, shape (n,)
+            Next rows of the instrument.
+        views : BookViews
+            The book after each.
+        cuts : uint8 ndarray, shape (n,)
+            Where buckets close.
+        buckets : ndarray of BUCKET_DTYPE
+            The buckets that close there.
+
+        Returns
+        -------
+        ChainRows or None
+            The closed buckets with their factors.
+        """
+        n = len(rows)
         marks = np.empty(n, np.uint8)
         clock = np.empty(n, np.int64)
         marker = self._marker
