@@ -174,7 +174,8 @@ class TardisDecoder:
         ).to_series()
         instrument = found.fill_null(-1).to_numpy()
         if self._market.only:
-            skip |= instrument < 0
+            named = batch.frame.select(pl.all_horizontal(pl.col(KEYS).is_not_null())).to_series().to_numpy()
+            skip |= (instrument < 0) & named
         checks = Checks(batch, skip)
         checks.fail(instrument < 0, "symbol is not in the head of the file", hint="name it with ?symbol=...")
         ts_event = self._clocks["timestamp"].times(checks)

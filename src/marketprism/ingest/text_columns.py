@@ -194,7 +194,12 @@ class Clock:
     def _iso(self, checks: Checks, text: pl.Series) -> np.ndarray:
         import polars as pl
 
-        plain = pl.col("t").str.replace_all("/", "-").str.replace(r"(\d)T(\d)", "${1} ${2}").str.replace(r" ?(Z|UTC)$", "+00:00")
+        plain = (
+            pl.col("t")
+            .str.replace_all("/", "-")
+            .str.replace(r"(\d)T(\d)", "${1} ${2}")
+            .str.replace(r" ?(Z|UTC)$", "+00:00")
+        )
         plain = plain.str.replace(r"(:\d\d(?:\.\d+)?[+-]\d\d)$", "${1}:00")
         zoned = plain.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="ns", strict=False, time_zone="UTC")
         local = pl.coalesce(

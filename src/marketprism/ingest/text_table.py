@@ -92,7 +92,10 @@ class TextTable:
         names = columns or self.first_text.split(separator)
         self.columns = tuple(name.strip().strip('"') for name in names)
         if self._has_header and len(set(self.columns)) != len(self.columns):
-            raise SourceError(f"{self.name}:{self.first_line}: a column name occurs twice: {self.first_text[:200]!r}")
+            raise SourceError(
+                f"{self.name}:{self.first_line}: a column name occurs twice: {self.first_text[:200]!r}",
+                hint="the first line must name the columns",
+            )
 
     def head(self) -> TextBatch:
         """Return the first batch, of a size that does not depend on ``batch_bytes``."""

@@ -139,7 +139,9 @@ def test_book_snapshots_are_one_message_a_line(tmp_path):
 def test_derivative_ticker(tmp_path):
     path = _file(
         tmp_path, "d.csv", _TICKER,
-        f"{_T},{_T},{_T + 9},0.0001,,1000,50000.0,50001,50002", f"{_T},{_T + 1},,,,2000,50000.5,,", f"{_T},{_T + 2},,,,,50000.0,,",
+        f"{_T},{_T},{_T + 9},0.0001,,1000,50000.0,50001,50002",
+        f"{_T},{_T + 1},,,,2000,50000.5,,",
+        f"{_T},{_T + 2},,,,,50000.0,,",
         key="deribit,BTC-PERPETUAL",
     )  # fmt: skip
     source, block = _read(f"tardis:{path}")
@@ -176,7 +178,9 @@ def test_liquidations_are_told_by_name_or_option(tmp_path):
 
 def test_a_panel_and_its_selection(tmp_path):
     path = tmp_path / "p.csv"
-    rows = [f"binance-futures,{s},{_T},{_T + i},{i},buy,{100 + i}.5,1" for i, s in enumerate(["BTCUSDT", "ETHUSDT"] * 3)]
+    rows = [
+        f"binance-futures,{s},{_T},{_T + i},{i},buy,{100 + i}.5,1" for i, s in enumerate(["BTCUSDT", "ETHUSDT"] * 3)
+    ]
     path.write_text("\n".join([_TRADES, *rows]) + "\n")
     source, block = _read(f"tardis:{path}")
     assert [i.symbol for i in source.instruments] == ["BTC-USDT", "ETH-USDT"]
@@ -240,7 +244,7 @@ def test_contracts(venue, symbol, expected):
 
 
 def test_unknown_venues_and_contract_sizes_ask():
-    with pytest.raises(SourceError, match="not known.*market_type"):
+    with pytest.raises(SourceError, match=r"not known.*market_type"):
         contract_of("atlantis", "BTCUSD")
     with pytest.raises(SourceError, match="contract=SIZE"):
         contract_of("okex-swap", "DOGE-USDT-SWAP")

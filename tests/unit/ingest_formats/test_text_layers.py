@@ -52,8 +52,8 @@ def test_lines_keep_their_numbers_whatever_the_batch(tmp_path, size):
     assert table.columns == ("a", "b", "c")
     seen = []
     for batch in table.batches():
-        for row in np.flatnonzero(table.content_mask(batch).to_numpy()).tolist():
-            seen.append((batch.where(row), batch.record(row)))
+        rows = np.flatnonzero(table.content_mask(batch).to_numpy()).tolist()
+        seen += [(batch.where(row), batch.record(row)) for row in rows]
     assert seen == [
         ("t.csv:4", "1,2.5,x"),
         ("t.csv:6", "3,ban,y"),
@@ -96,7 +96,7 @@ def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
 
 
 def test_unknown_columns_are_named_with_the_nearest_known():
-    with pytest.raises(SourceError, match="unknown column 'prise'.*did you mean 'price'"):
+    with pytest.raises(SourceError, match=r"unknown column 'prise'.*did you mean 'price'"):
         check_columns("f", ["price", "prise"], ["price"])
 
 
@@ -266,7 +266,9 @@ def _chunks(times, size, mark):
 def test_merge_is_stable_and_independent_of_chunks(sizes):
     rng = np.random.default_rng(1)
     streams = [np.sort(rng.integers(0, 30, 40)) for _ in range(3)]
-    merged = join(list(merge_chunks([iter(_chunks(t, n, i)) for i, (t, n) in enumerate(zip(streams, sizes))])))
+    merged = join(
+        list(merge_chunks([iter(_chunks(t, n, i)) for i, (t, n) in enumerate(zip(streams, sizes, strict=True))]))
+    )
     expected = sorted((int(t), i) for i, times in enumerate(streams) for t in times)
     assert list(zip(merged.rows["ts_recv"].tolist(), merged.rows["event_id"].tolist(), strict=True)) == expected
 

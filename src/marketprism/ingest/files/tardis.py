@@ -91,7 +91,9 @@ class TardisSource(Source):
 
         table = TextTable(path, batch_bytes=batch_bytes)
         kind = type_of(table, spec.option("type"))
-        frame = table.head().frame.filter(pl.col("exchange").is_not_null() & pl.col("symbol").is_not_null())
+        timed = pl.all_horizontal(pl.col("timestamp", "local_timestamp").cast(pl.Int64, strict=False).is_not_null())
+        named = pl.all_horizontal(pl.col("exchange", "symbol").is_not_null())
+        frame = table.head().frame.filter(timed & named)
         groups: dict[_Key, pl.DataFrame] = {
             (str(key[0]), str(key[1])): group
             for key, group in frame.group_by("exchange", "symbol", maintain_order=True)
