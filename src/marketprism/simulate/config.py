@@ -13,6 +13,8 @@ from marketprism.simulate.cst import QueueRates
 
 __all__ = ["FlowConfig", "MarketConfig"]
 
+_LOTS = tuple(10**k for k in range(9))
+
 
 def _at_least(name: str, value: float, floor: float) -> None:
     if not (math.isfinite(value) and value >= floor):
@@ -45,11 +47,11 @@ class FlowConfig(Config, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Mean order size in lots (geometric); 1 is unit orders.
     """
 
-    market_tilt: float = 0.35
-    limit_tilt: float = 0.02
-    cancel_tilt: float = 0.02
+    market_tilt: float = 0.15
+    limit_tilt: float = 0.01
+    cancel_tilt: float = 0.01
     drift_half_life_s: float = 45.0
-    excitation: float = 0.4
+    excitation: float = 0.3
     excitation_half_life_s: float = 3.0
     activity_sd: float = 0.35
     activity_half_life_s: float = 600.0
@@ -90,7 +92,7 @@ class MarketConfig(Config, frozen=True, kw_only=True, forbid_unknown_fields=True
     initial_price : Decimal
         Best bid around which the book is built; a multiple of the tick.
     lots_per_unit : int
-        Lots a base unit: quantities are multiples of its inverse.
+        Lots a base unit, a power of ten: quantities are multiples of its inverse.
     depth : int
         Farthest distance of new limit orders, ticks.
     rate_scale : float
@@ -124,8 +126,8 @@ class MarketConfig(Config, frozen=True, kw_only=True, forbid_unknown_fields=True
             _at_least(name, getattr(self, name), 0.0)
         if not 2 <= self.depth <= 200:
             raise ConfigError(f"depth was {self.depth}", hint="2 to 200 ticks")
-        if self.lots_per_unit < 1:
-            raise ConfigError(f"lots_per_unit was {self.lots_per_unit}", hint="at least 1")
+        if self.lots_per_unit not in _LOTS:
+            raise ConfigError(f"lots_per_unit was {self.lots_per_unit}", hint="a power of ten up to 10^8")
         if self.tick_size <= 0 or self.initial_price % self.tick_size:
             raise ConfigError(
                 f"initial_price was {self.initial_price}", hint=f"give a multiple of the tick {self.tick_size}"

@@ -52,14 +52,13 @@ class MarkovMarket:
         Raises
         ------
         ConfigError
-            ``size`` is too small for one event.
+            ``size`` is too small for one event, or the price wandered down to zero.
         """
         if size < MAX_EVENT_ROWS:
             raise ConfigError(f"block size was {size}", hint=f"at least {MAX_EVENT_ROWS} rows")
         config = self.config
         book = _Book(config)
         scratch = np.zeros(size, ROW_DTYPE)
-        book.run(0, scratch)
         while book.run(0, scratch):
             pass  # burn-in: nobody sees these rows
         opening = book.snapshot()
@@ -67,6 +66,9 @@ class MarkovMarket:
             yield EventBlock(opening[start : start + size], (self.instrument,))
         end = round(config.duration_s * NS)
         while n := book.run(end, scratch):
+            lowest = int(scratch["price"][:n].min())
+            if lowest <= 0:
+                raise ConfigError(f"the simulated price fell to {lowest} ticks", hint="raise initial_price")
             yield EventBlock(scratch[:n].copy(), (self.instrument,))
 
 
