@@ -15,7 +15,7 @@ from marketprism.evaluate.bootstrap import block_length, plan_blocks
 from marketprism.evaluate.config import JudgeConfig
 from marketprism.evaluate.factor_table import overlap_rows, univariate_ic
 from marketprism.evaluate.metric import Metric
-from marketprism.evaluate.metrics import information_coefficient
+from marketprism.evaluate.metrics import information_coefficient, rank_information_coefficient
 from marketprism.evaluate.walkforward import Problem, run_folds
 from marketprism.labels.labelset import NO_CLASS
 from marketprism.models.scaler import FactorScaler
@@ -74,17 +74,26 @@ def fold_centred(values: _Floats, fold: npt.NDArray[np.int64], keep: npt.NDArray
 
 
 def _ic_inside(
-    problem: Problem, score: _Floats, fold: npt.NDArray[np.int64], seed: int, level: float, reps: int
+    problem: Problem,
+    score: _Floats,
+    fold: npt.NDArray[np.int64],
+    config: JudgeConfig,
+    *,
+    replications: int,
+    ranked: bool = False,
 ) -> Metric:
+    """IC (or rank IC) of the score less its fold means, with the controls' strict interval."""
     target = problem.scaled_returns
     keep = (fold >= 0) & problem.tradable & np.isfinite(target) & np.isfinite(score)
-    if keep.sum() < 3:
-        nan = math.nan
-        return Metric(value=nan, low=nan, high=nan, n=int(keep.sum()), null=0.0, note="few samples: nothing was tested")
-    score = fold_centred(score, fold, keep)[keep]
     n = int(keep.sum())
-    plan = plan_blocks(n, block_length(n, overlap_rows(problem), max(1, len(problem.series))), reps, seed)
-    return information_coefficient(score, target[keep], plan, level)
+    if n < 3:
+        nan = math.nan
+        return Metric(value=nan, low=nan, high=nan, n=n, null=0.0, note="few samples: nothing was tested")
+    plan = plan_blocks(
+        n, block_length(n, overlap_rows(problem), max(1, len(problem.series))), replications, config.seed
+    )
+    correlation = rank_information_coefficient if ranked else information_coefficient
+    return correlation(fold_centred(score, fold, keep)[keep], target[keep], plan, _STRICT)
 
 
 def shuffled_label_control(
@@ -110,7 +119,7 @@ def shuffled_label_control(
 
         probabilities, _, fold, _ = run_folds(problem, model, splitter, relabel=relabel)
         score = probabilities[:, 2] - probabilities[:, 0]
-        values.append(_ic_inside(problem, score, fold, config.seed, _STRICT, 100).value)
+        values.append(_ic_inside(problem, score, fold, config, replications=100).value)
     ics = np.array([value for value in values if math.isfinite(value)])
     if ics.size < 2:
         nan = math.nan
@@ -140,7 +149,7 @@ def shuffled_label_control(
     reason = f"mean IC over {ics.size} shuffles {mean:+.4f} in [{metric.low:+.4f}, {metric.high:+.4f}]"
     reason += ": contains 0" if passed else ": test labels reach the training"
     if real is not None:
-        honest = _ic_inside(problem, real, fold, config.seed, _STRICT, 100).value
+        honest = _ic_inside(problem, real, fold, config, replications=100).value
         beaten = int((np.abs(ics) < abs(honest)).sum())
         reason += f"; the real labels' IC {honest:+.4f} exceeds {beaten} of them in size"
     return Control("shuffled_labels", passed, reason, metric)
@@ -185,7 +194,7 @@ def suspected_leaks(
 
 
 def planted_leak_control(problem: Problem, model: BaseEstimator, splitter: Any, config: JudgeConfig) -> Control:
-    """Inject the future return as a factor: the leak detector must name it, and the model's IC must give it away.
+    """Inject the future return as a factor: the leak detector must name it, and the model's rank IC must give it away.
 
     Every other factor that the detector names is reported too: it may be a leak in earnest.
     """
@@ -197,13 +206,13 @@ def planted_leak_control(problem: Problem, model: BaseEstimator, splitter: Any, 
     planted = replace(problem, X=X, factors=names)
     probabilities, _, fold, _ = run_folds(planted, model, splitter)
     metric = _ic_inside(
-        planted, probabilities[:, 2] - probabilities[:, 0], fold, config.seed, _STRICT, config.replications
+        planted, probabilities[:, 2] - probabilities[:, 0], fold, config, replications=config.replications, ranked=True
     )
     seen = math.isfinite(metric.value) and metric.value >= config.leak_ceiling
     passed = PLANTED in named and seen
     reason = (
-        f"{PLANTED!r} was {'named' if PLANTED in named else 'NOT named'} by the leak detector; "
-        f"the model given it reached IC {metric.value:.3f} ({'above' if seen else 'NOT above'} {config.leak_ceiling:g})"
+        f"{PLANTED!r} was {'named' if PLANTED in named else 'NOT named'} by the leak detector; the model given it "
+        f"reached rank IC {metric.value:.3f} ({'above' if seen else 'NOT above'} {config.leak_ceiling:g})"
     )
     others = tuple(name for name in named if name != PLANTED)
     if others:
@@ -221,7 +230,7 @@ def noise_control(problem: Problem, model: BaseEstimator, splitter: Any, config:
     quiet = replace(problem, X=X, factors=names)
     probabilities, _, fold, _ = run_folds(quiet, model, splitter)
     metric = _ic_inside(
-        quiet, probabilities[:, 2] - probabilities[:, 0], fold, config.seed, _STRICT, config.replications
+        quiet, probabilities[:, 2] - probabilities[:, 0], fold, config, replications=config.replications
     )
     target = problem.scaled_returns
     ok = np.isfinite(target) & problem.tradable & (problem.classes != NO_CLASS)

@@ -224,11 +224,13 @@ def _bin_columns(probability: _Floats, outcome: npt.NDArray[np.bool_], bins: int
 
 
 def _ece_parts(sums: _Floats) -> tuple[_Floats, _Floats]:
+    """Raw ECE, and the part of it that sampling noise adds."""
     gap, variance, count = np.split(sums, 3, axis=-1)
     total = count.sum(-1)
     raw = np.abs(gap).sum(-1) / total
-    null = np.sqrt(2 / np.pi * np.maximum(variance, 0.0)).sum(-1) / total
-    return raw, null
+    safe = np.maximum(variance, 1e-300)
+    chance = 2 / math.sqrt(math.pi) * np.sqrt(safe) * np.exp(-0.5 * gap * gap / safe)
+    return raw, chance.sum(-1) / total
 
 
 def expected_calibration_error(
@@ -236,9 +238,10 @@ def expected_calibration_error(
 ) -> float:
     """ECE with equal-width bins: mean over rows of |mean probability - observed share| of the row's bin.
 
-    Even a perfect model has a positive ECE from sampling noise. With ``debias`` its expectation under perfect
-    calibration, ``sum_b sqrt(2/pi * sum_{i in b} p_i (1 - p_i)) / n``, is subtracted: a perfect model then scores
-    about 0, and values slightly below 0 occur.
+    Even a perfect model has a positive ECE from sampling noise: on average ``sqrt(2/pi) s`` a bin, where s is the
+    standard error of the bin's gap g under perfect calibration. ``debias`` subtracts ``2/sqrt(pi) s exp(-g^2/2s^2)``,
+    which has that mean for a perfect model (it then scores about 0; slightly negative values occur) and vanishes for
+    a gap that is many standard errors wide, where noise adds nothing.
 
     Parameters
     ----------
@@ -263,8 +266,8 @@ def expected_calibration_error(
     wrong = ~((p >= 0) & (p <= 1))
     if wrong.any():
         raise DataError(f"probability was {p[wrong][0]}", hint="expected numbers in [0, 1]")
-    raw, null = _ece_parts(_bin_columns(p, truth.astype(bool), bins).sum(0))
-    return float(raw - null) if debias else float(raw)
+    raw, chance = _ece_parts(_bin_columns(p, truth.astype(bool), bins).sum(0))
+    return float(raw - chance) if debias else float(raw)
 
 
 def calibration_error(probability: _Floats, outcome: npt.NDArray[np.bool_], plan: BlockPlan, level: float) -> Metric:
@@ -275,10 +278,10 @@ def calibration_error(probability: _Floats, outcome: npt.NDArray[np.bool_], plan
     columns = _bin_columns(probability, outcome, 15)
     used = columns[:, 30:].any(axis=0)
     columns = columns[:, np.tile(used, 3)]
-    raw, null = _ece_parts(columns.sum(0))
-    value = float(raw - null)
-    again, again_null = _ece_parts(resample_sums(columns, plan))
-    samples = again - again_null
+    raw, chance = _ece_parts(columns.sum(0))
+    value = float(raw - chance)
+    again, again_chance = _ece_parts(resample_sums(columns, plan))
+    samples = again - again_chance
     samples = samples - (samples.mean() - value)
-    note = f"raw {float(raw):.4f} less {float(null):.4f} that a perfect model shows by chance"
+    note = f"raw {float(raw):.4f} less {float(chance):.4f} that sampling noise adds"
     return _finish(value, samples, plan, level, None, note, plan.n)
