@@ -17,10 +17,11 @@ _EXACT = 2**53 // 10 - 1  # one more digit is still an exact float64
 _POW10_INT = np.array([10**i for i in range(19)], np.int64)
 _POW10 = np.array([float(10**i) for i in range(23)], np.float64)
 _COMMA, _QUOTE, _MINUS, _DOT, _ZERO, _NINE, _CR = 44, 34, 45, 46, 48, 57, 13
+_E, _SMALL_E = 69, 101
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _fixed(buf, a, b, digits, exact):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _plain_fixed(buf, a, b, digits, exact):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return (ok, value * 10**digits rounded half to even) of the number in buf[a:b]."""
     negative = buf[a] == _MINUS
     i = a + 1 if negative else a
@@ -57,7 +58,7 @@ def _fixed(buf, a, b, digits, exact):  # type: ignore[no-untyped-def]  # pragma:
         return False, 0
     if exact and (dropped != 0 or sticky):
         return False, 0
-    while taken < digits:
+    while taken < digits and value != 0:
         if value >= _LIMIT:
             return False, 0
         value *= 10
@@ -68,8 +69,28 @@ def _fixed(buf, a, b, digits, exact):  # type: ignore[no-untyped-def]  # pragma:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _fixed(buf, a, b, digits, exact):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Like ``_plain_fixed``, with an exponent: it moves the point, so the mantissa is read with more digits."""
+    for i in range(b - 1, max(a, b - 5), -1):
+        if buf[i] in {_E, _SMALL_E}:
+            below = i + 1 < b and buf[i + 1] == _MINUS
+            power = 0
+            if i + 1 + below == b:
+                return False, 0
+            for j in range(i + 1 + below, b):
+                if not _ZERO <= buf[j] <= _NINE:
+                    return False, 0
+                power = power * 10 + (buf[j] - _ZERO)
+            shifted = digits - power if below else digits + power
+            if shifted < 0 or shifted > 40:
+                return False, 0
+            return _plain_fixed(buf, a, i, shifted, exact)
+    return _plain_fixed(buf, a, b, digits, exact)
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _float(buf, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return (ok, correctly rounded float): an exact integer divided by an exact power of ten."""
+    """Return (ok, correctly rounded float): an exact integer times or over an exact power of ten."""
     negative = buf[a] == _MINUS
     i = a + 1 if negative else a
     if i >= b:
@@ -82,7 +103,7 @@ def _float(buf, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
         value = value * 10 + (buf[i] - _ZERO)
         i += 1
         seen += 1
-    scale, zeros = 0, 0
+    scale, zeros = np.int64(0), 0
     if i < b and buf[i] == _DOT:
         i += 1
         while i < b and _ZERO <= buf[i] <= _NINE:
@@ -101,9 +122,22 @@ def _float(buf, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
                 scale += 1
                 zeros = 0
             i += 1
-    if i != b or seen == 0 or scale > 22:
+    if seen == 0:
         return False, 0.0
-    result = value / _POW10[scale]
+    if i < b and buf[i] in {_E, _SMALL_E}:
+        i += 1
+        below = i < b and buf[i] == _MINUS
+        i += below
+        power = np.int64(0)
+        if i == b:
+            return False, 0.0
+        while i < b and _ZERO <= buf[i] <= _NINE and power < 100:
+            power = power * 10 + (buf[i] - _ZERO)
+            i += 1
+        scale += power if below else -power
+    if i != b or scale > 22 or scale < -22:
+        return False, 0.0
+    result = value / _POW10[scale] if scale >= 0 else value * _POW10[-scale]
     return True, -result if negative else result
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from marketprism.core.block import EventBlock
 from marketprism.core.errors import SourceError, did_you_mean
 from marketprism.ingest import _csv_kernel as kernel
 from marketprism.ingest.files_io import display_name, open_binary
@@ -31,6 +32,7 @@ __all__ = [
     "fixed_column",
     "parse_fixed",
     "read_header",
+    "scan_texts",
 ]
 
 BATCH_LINES = 16_384
@@ -365,3 +367,21 @@ def first_lines(path: str | Path, member: str = "", *, count: int) -> list[str]:
         while len(result) < count and (line := stream.readline(_MAX_LINE)):
             result.append(line.decode("utf-8-sig", "replace").strip())
     return result
+
+
+class _Quiet(Source):
+    """Counts for readers that only look ahead."""
+
+    def __init__(self) -> None:
+        super().__init__("", ())
+
+    def _blocks(self) -> Iterator[EventBlock]:
+        return iter(())
+
+
+def scan_texts(path: str | Path, member: str, name: str, header: Sequence[str]) -> list[bytes]:
+    """Return the distinct texts of one column, sorted; rows that cannot be read are left out."""
+    found: set[bytes] = set()
+    for batch in CsvFile(_Quiet(), path, member, columns=[Column(name, "text")], header=header):
+        found.update(np.unique(batch[name]).tolist())
+    return sorted(found)

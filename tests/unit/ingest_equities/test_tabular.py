@@ -188,7 +188,10 @@ def test_header_faults(tmp_path: Path) -> None:
 NUMBERS = st.one_of(
     st.from_regex(r"-?[0-9]{1,22}(\.[0-9]{0,24})?", fullmatch=True),
     st.from_regex(r"[-+]?[0-9.]{0,8}(e-?[0-9]{1,3})?", fullmatch=True),
-    st.sampled_from(["-", ".", "-.", "1.", ".1", "0", "-0", "0.5", "1.5", "2.5", "0.50000000000000000001"]),
+    st.from_regex(r"-?[0-9]{1,4}(\.[0-9]{0,12})?[eE]-?[0-9]{1,2}", fullmatch=True),
+    st.sampled_from(
+        ["-", ".", "-.", "1.", ".1", "0", "-0", "0.5", "1.5", "2.5", "0.50000000000000000001", "1e", "1e-", "1e+5"]
+    ),
 )
 
 
