@@ -23,7 +23,7 @@ import msgspec
 
 from marketprism.core.errors import SourceError
 from marketprism.ingest.files_io import display_name, open_binary
-from marketprism.ingest.frames_lines import ReceiveClock, Reject, numbered_lines, refuse
+from marketprism.ingest.frames_lines import ReceiveClock, Reject, numbered_lines, readable, refuse
 
 __all__ = ["Direction", "Frame", "Framing", "framing_of", "read_frames"]
 
@@ -138,7 +138,7 @@ def _plain(path: str | Path, reject: Reject) -> Iterator[Frame]:
             try:
                 ts = clock.to_ns(stamp, line)
             except ValueError:
-                reject("no receive time", f"{name}:{line}", text)
+                reject("no receive time", f"{name}:{line}", readable(text))
                 continue
             yield Frame(ts, "recv", "", "", data.strip(), line)
 
@@ -159,7 +159,7 @@ def _capture(path: str | Path, reject: Reject) -> Iterator[Frame]:
                 ts = clock.to_ns(match["ts"], line)
                 url = (match["url"] or b"").decode()
             except ValueError:
-                reject("malformed line", f"{name}:{line}", text)
+                reject("malformed line", f"{name}:{line}", readable(text))
                 continue
             direction = arrows[match["arrow"]] if match["arrow"] else "recv"
             if direction == "connect":
@@ -216,7 +216,7 @@ def _jsonl_pass(path: str | Path, reject: Reject, only: str | None) -> Iterator[
                 direction = directions[record.t]
                 ts = clock.to_ns(bytes(record.ts), line)
             except (*_JSON_ERRORS, ValueError, KeyError):
-                reject("malformed line", f"{name}:{line}", text)
+                reject("malformed line", f"{name}:{line}", readable(text))
                 continue
             if only is None or record.conn == only:
                 yield Frame(ts, direction, record.conn, record.url or record.addr, record.data.encode(), line)

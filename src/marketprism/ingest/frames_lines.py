@@ -9,7 +9,16 @@ from typing import Protocol
 from marketprism.core.errors import DataError
 from marketprism.core.timebase import scale_to_ns, unit_of
 
-__all__ = ["CHUNK_BYTES", "MAX_MESSAGE_BYTES", "ReceiveClock", "Reject", "numbered_lines", "refuse", "whole_lines"]
+__all__ = [
+    "CHUNK_BYTES",
+    "MAX_MESSAGE_BYTES",
+    "ReceiveClock",
+    "Reject",
+    "numbered_lines",
+    "readable",
+    "refuse",
+    "whole_lines",
+]
 
 CHUNK_BYTES = 1 << 21
 """Bytes read at a time: a few thousand messages, small enough to stay near the cache."""
@@ -30,6 +39,17 @@ class Reject(Protocol):
 def refuse(reason: str, where: str, value: object, *, hint: str = "") -> None:
     """Raise DataError: the :class:`Reject` of a reader that nobody listens to."""
     raise DataError(f"{where}: {reason}: was {str(value)[:200]!r}", hint=hint)
+
+
+def readable(raw: bytes) -> str:
+    r"""Return the beginning of raw bytes as text, what is no UTF-8 escaped.
+
+    Examples
+    --------
+    >>> readable(b'{"x":\xff')
+    '{"x":\\xff'
+    """
+    return raw[:400].decode("utf-8", "backslashreplace")
 
 
 def whole_lines(stream: io.BufferedIOBase, name: str, reject: Reject) -> Iterator[tuple[bytes, int]]:
@@ -63,7 +83,12 @@ def whole_lines(stream: io.BufferedIOBase, name: str, reject: Reject) -> Iterato
         else:
             rest += data
         if len(rest) > MAX_MESSAGE_BYTES:
-            reject("message too large", f"{name}:{line}", rest[:200], hint=f"the limit is {MAX_MESSAGE_BYTES} bytes")
+            reject(
+                "message too large",
+                f"{name}:{line}",
+                readable(rest[:200]),
+                hint=f"the limit is {MAX_MESSAGE_BYTES} bytes",
+            )
             rest = b""
             skipping = True
     if rest:
@@ -83,7 +108,7 @@ def numbered_lines(stream: io.BufferedIOBase, name: str, reject: Reject) -> Iter
             content = text.rstrip(b"\r")
             if len(content) > MAX_MESSAGE_BYTES:
                 hint = f"the limit is {MAX_MESSAGE_BYTES} bytes"
-                reject("message too large", f"{name}:{first + offset}", content[:200], hint=hint)
+                reject("message too large", f"{name}:{first + offset}", readable(content[:200]), hint=hint)
             elif content:
                 yield first + offset, content
 

@@ -203,6 +203,7 @@ class BinanceWs(Source):
 
 
 def _decode(decoder: BinanceDecoder, batch: list[Frame]) -> EventBlock:
+    """Decode frames together, as if they were recorded lines."""
     text = b"".join(b"%d %b\n" % (frame.ts_recv, frame.data.replace(b"\n", b" ")) for frame in batch)
     return decoder.decode(text, [frame.line for frame in batch])
 

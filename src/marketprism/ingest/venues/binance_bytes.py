@@ -25,7 +25,7 @@ _ZERO, _NINE, _QUOTE, _POINT, _BACKSLASH = 48, 57, 34, 46, 92
 def match(buf, pos, text):  # type: ignore[no-untyped-def]
     """Return the position after ``text``, or -1."""
     for i in range(len(text)):
-        if buf[pos + i] != text[i]:
+        if buf[np.uint64(pos + i)] != text[i]:
             return -1
     return pos + len(text)
 
@@ -34,7 +34,7 @@ def match(buf, pos, text):  # type: ignore[no-untyped-def]
 def skip_text(buf, pos):  # type: ignore[no-untyped-def]
     """Return the position after the closing quote of printable ASCII without escapes, or -1."""
     while True:
-        c = buf[pos]
+        c = buf[np.uint64(pos)]
         if c == _QUOTE:
             return pos + 1
         if c < 32 or c > 126 or c == _BACKSLASH:
@@ -47,14 +47,14 @@ def read_unsigned(buf, pos):  # type: ignore[no-untyped-def]
     """Return a JSON integer of at most 18 digits and the position after it, or (0, -1)."""
     start = pos
     value = np.int64(0)
-    c = buf[pos]
+    c = buf[np.uint64(pos)]
     while _ZERO <= c <= _NINE:
         value = value * 10 + (c - _ZERO)
         pos += 1
         if pos - start > _DIGITS:
             return np.int64(0), -1
-        c = buf[pos]
-    if pos == start or (buf[start] == _ZERO and pos - start > 1):
+        c = buf[np.uint64(pos)]
+    if pos == start or (buf[np.uint64(start)] == _ZERO and pos - start > 1):
         return np.int64(0), -1
     return value, pos
 
@@ -65,33 +65,33 @@ def read_price(buf, pos, places, step):  # type: ignore[no-untyped-def]
 
     ``places`` and ``step`` say the tick: ``step / 10**places``. Digits beyond ``places`` must be zeros.
     """
-    if buf[pos] != _QUOTE:
+    if buf[np.uint64(pos)] != _QUOTE:
         return np.int64(0), np.int64(0), -1
     pos += 1
     start = pos
     value = np.int64(0)
-    c = buf[pos]
+    c = buf[np.uint64(pos)]
     while _ZERO <= c <= _NINE:
         value = value * 10 + (c - _ZERO)
         pos += 1
         if pos - start + places > _DIGITS:
             return np.int64(0), np.int64(0), -1
-        c = buf[pos]
+        c = buf[np.uint64(pos)]
     if pos == start:
         return np.int64(0), np.int64(0), -1
     missing = places
     if c == _POINT:
         pos += 1
         first = pos
-        c = buf[pos]
+        c = buf[np.uint64(pos)]
         while missing > 0 and _ZERO <= c <= _NINE:
             value = value * 10 + (c - _ZERO)
             missing -= 1
             pos += 1
-            c = buf[pos]
+            c = buf[np.uint64(pos)]
         while c == _ZERO:
             pos += 1
-            c = buf[pos]
+            c = buf[np.uint64(pos)]
         if pos == first or pos - first > _DIGITS:
             return np.int64(0), np.int64(0), -1
     if c != _QUOTE:
@@ -113,31 +113,31 @@ def read_quantity(buf, pos):  # type: ignore[no-untyped-def]
 
     Digits and power of ten are exact floats, so one division rounds correctly.
     """
-    if buf[pos] != _QUOTE:
+    if buf[np.uint64(pos)] != _QUOTE:
         return 0.0, -1
     pos += 1
     start = pos
     value = np.int64(0)
-    c = buf[pos]
+    c = buf[np.uint64(pos)]
     while _ZERO <= c <= _NINE:
         value = value * 10 + (c - _ZERO)
         pos += 1
         if pos - start > _DIGITS:
             return 0.0, -1
-        c = buf[pos]
+        c = buf[np.uint64(pos)]
     if pos == start:
         return 0.0, -1
     places = 0
     if c == _POINT:
         first = pos + 1
         pos += 1
-        c = buf[pos]
+        c = buf[np.uint64(pos)]
         while _ZERO <= c <= _NINE:
             value = value * 10 + (c - _ZERO)
             pos += 1
             if pos - start > _DIGITS:
                 return 0.0, -1
-            c = buf[pos]
+            c = buf[np.uint64(pos)]
         places = pos - first
         if places == 0:
             return 0.0, -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from marketprism.core.instrument import Instrument
 from marketprism.core.rows import ROW_DTYPE
 from marketprism.core.state import pack_state, unpack_state
 from marketprism.core.timebase import scale_to_ns
-from marketprism.ingest.frames_lines import ReceiveClock, Reject, refuse
+from marketprism.ingest.frames_lines import ReceiveClock, Reject, readable, refuse
 from marketprism.ingest.venues.binance_kernel import PARAM, SCRATCH_FLOATS, SCRATCH_INTS, decode_lines
 from marketprism.ingest.venues.binance_messages import NOTE_CHANNEL, NOTE_SECOND_TRADE, NOTE_SYMBOL, MessageReader
 from marketprism.ingest.venues.binance_slow_kinds import PayloadEvent
@@ -168,6 +169,7 @@ class BinanceDecoder:
         rows = np.zeros(len(data) // _BYTES_A_ROW + 4, ROW_DTYPE)
         before = self._counts.copy()
         pos = n = 0
+        self._peek(data, line if isinstance(line, int) else next(iter(line), 1))
         while True:
             if self._guarded:
                 pos, n = self._kernel(view, pos, 0, rows, n)
@@ -199,6 +201,8 @@ class BinanceDecoder:
         rows = np.zeros(len(message) // _BYTES_A_ROW + 4, ROW_DTYPE)
         pos = n = 0
         if self._guarded and not url and b"\n" not in message:
+            if ts_recv is None:
+                self._peek(message, 1)
             view = np.frombuffer(message + b"\n", np.uint8)
             pos, n = self._kernel(view, 0, ts_recv or 0, rows, 0)
         if pos == 0 and message:
@@ -280,10 +284,17 @@ class BinanceDecoder:
         try:
             ts_recv = self._clock.to_ns(stamp, line)
         except ValueError:
-            self._reject("no receive time", where, text)
+            self._reject("no receive time", where, readable(text))
             return n
         self._learn_unit()
         return self._slow(message, ts_recv, "", where, rows, n)
+
+    def _peek(self, data: bytes, line: int) -> None:
+        """Learn the unit from the first receive time, so that its line need not go the slow way."""
+        if not self._clock.unit:
+            with suppress(ValueError):
+                self._clock.to_ns(data[:32].partition(b" ")[0], line)
+                self._learn_unit()
 
     def _learn_unit(self) -> None:
         if self._unit[2] == 0:
@@ -305,7 +316,8 @@ class BinanceDecoder:
         return n
 
     def _refuse(self, error: DataError, where: str, value: object) -> None:
-        self._reject(str(error.context.get("reason", "unusable message")), where, value, hint=error.hint)
+        shown = readable(value) if isinstance(value, bytes) else value
+        self._reject(str(error.context.get("reason", "unusable message")), where, shown, hint=error.hint)
 
     def _payload(self, event: PayloadEvent, rows: np.ndarray, n: int) -> int:
         row, record = event

@@ -86,13 +86,13 @@ def _receive_time(buf, pos, scale, floor, ceiling):  # type: ignore[no-untyped-d
     """Return (ns, position after the space) of the time that begins a line, or (0, -1)."""
     start = pos
     value = np.int64(0)
-    c = buf[pos]
+    c = buf[np.uint64(pos)]
     while 48 <= c <= 57:
         value = value * 10 + (c - 48)
         pos += 1
-        c = buf[pos]
+        c = buf[np.uint64(pos)]
     digits = pos - start
-    if c != 32 or digits == 0 or digits > 19 or (digits == 19 and buf[start] > 56):
+    if c != 32 or digits == 0 or digits > 19 or (digits == 19 and buf[np.uint64(start)] > 56):
         return np.int64(0), -1
     if value < floor or value >= ceiling:
         return np.int64(0), -1
@@ -112,15 +112,15 @@ def _exchange_time(value):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _find_symbol(buf, pos, symbols, params):  # type: ignore[no-untyped-def]
     """Return (row of the instrument table, position after the closing quote), or (-1, -1)."""
-    if buf[pos] != 34:
+    if buf[np.uint64(pos)] != 34:
         return -1, -1
     pos += 1
     for i in range(symbols.shape[0]):
         length = params[i, 4]
         j = 0
-        while j < length and buf[pos + j] == symbols[i, j]:
+        while j < length and buf[np.uint64(pos + j)] == symbols[i, j]:
             j += 1
-        if j == length and buf[pos + length] == 34:
+        if j == length and buf[np.uint64(pos + length)] == 34:
             return i, pos + length + 1
     return -1, -1
 
@@ -142,23 +142,23 @@ def _put(rows, n, ts_recv, instrument, side, kind, flags, price, quantity):  # t
 def _levels(buf, pos, side, rows, n, ts_recv, param, multiplier):  # type: ignore[no-untyped-def]
     """Write the levels of ``[["price","quantity"],...]``; return (position after it, next row), or (-1, n)."""
     pos += 1
-    if buf[pos] == 93:
+    if buf[np.uint64(pos)] == 93:
         return pos + 1, n
     places, step, inverse, instrument = param[0], param[1], param[2], param[5]
     while True:
-        if buf[pos] != 91:
+        if buf[np.uint64(pos)] != 91:
             return -1, n
         ticks, value, pos = read_price(buf, pos + 1, places, step)
-        if pos < 0 or ticks == 0 or buf[pos] != 44:
+        if pos < 0 or ticks == 0 or buf[np.uint64(pos)] != 44:
             return -1, n
         quantity, pos = read_quantity(buf, pos + 1)
-        if pos < 0 or buf[pos] != 93:
+        if pos < 0 or buf[np.uint64(pos)] != 93:
             return -1, n
         if inverse:
             quantity = inverse_base_quantity(quantity, multiplier, value / POWERS[places])
         _put(rows, n, ts_recv, instrument, side, _DELTA, 0, ticks, quantity)
         n += 1
-        c = buf[pos + 1]
+        c = buf[np.uint64(pos + 1)]
         pos += 2
         if c == 93:
             return pos, n
@@ -170,7 +170,7 @@ def _levels(buf, pos, side, rows, n, ts_recv, param, multiplier):  # type: ignor
 def _quoted(buf, pos, is_bid, n, ts_recv, rows, params, multipliers, ints):  # type: ignore[no-untyped-def]
     """Read the value of key b or a: levels, a price, or an id; return (position, next row, bit)."""
     i = ints[_SLOT_SYMBOL]
-    c = buf[pos]
+    c = buf[np.uint64(pos)]
     if c == 91:
         if i < 0 or (is_bid and ints[_SLOT_SEEN] & _LV_A):
             return -1, n, _LV_A
@@ -192,7 +192,7 @@ def _quoted(buf, pos, is_bid, n, ts_recv, rows, params, multipliers, ints):  # t
 @njit(cache=True)
 def _event_name(buf, pos, ints):  # type: ignore[no-untyped-def]
     """Read the value of key e; return the position after it."""
-    c = buf[pos + 1]
+    c = buf[np.uint64(pos + 1)]
     if c == 100:
         ints[_SLOT_EVENT] = _DEPTH_EVENT
         return match(buf, pos, _DEPTH_UPDATE)
@@ -211,7 +211,7 @@ def _plain_key(buf, pos, k, params, symbols, ints, floats):  # type: ignore[no-u
     """Read the value of a one-letter key other than b and a; return (position, bit)."""
     i = ints[_SLOT_SYMBOL]
     if k == 101:  # e
-        return (_event_name(buf, pos, ints) if buf[pos] == 34 else -1), _E
+        return (_event_name(buf, pos, ints) if buf[np.uint64(pos)] == 34 else -1), _E
     if k == 115:  # s
         ints[_SLOT_SYMBOL], pos = _find_symbol(buf, pos, symbols, params)
         return pos, _S
@@ -251,14 +251,14 @@ def _fields(buf, pos, n, ts_recv, rows, params, multipliers, symbols, ints, floa
     ints[_SLOT_EVENT] = 0
     ints[_SLOT_SYMBOL] = -1
     while True:
-        if buf[pos] != 34:
+        if buf[np.uint64(pos)] != 34:
             return -1, n
-        k = buf[pos + 1]
+        k = buf[np.uint64(pos + 1)]
         if k < 65 or k > 122:
             return -1, n
-        second = buf[pos + 2]
+        second = buf[np.uint64(pos + 2)]
         if second == 34:
-            if buf[pos + 3] != 58:
+            if buf[np.uint64(pos + 3)] != 58:
                 return -1, n
             slot = _NUMBER_SLOT[k]
             if slot:
@@ -269,12 +269,12 @@ def _fields(buf, pos, n, ts_recv, rows, params, multipliers, symbols, ints, floa
             else:
                 pos, bit = _plain_key(buf, pos + 4, k, params, symbols, ints, floats)
         else:
-            if k != 112 or second < 65 or buf[pos + 3] != 34 or buf[pos + 4] != 58:
+            if k != 112 or second < 65 or buf[np.uint64(pos + 3)] != 34 or buf[np.uint64(pos + 4)] != 58:
                 return -1, n
             if second == 117:  # pu
                 ints[_SLOT_PREVIOUS], pos = read_unsigned(buf, pos + 5)
                 bit = _PU
-            elif second == 115 and buf[pos + 5] == 34:  # ps
+            elif second == 115 and buf[np.uint64(pos + 5)] == 34:  # ps
                 pos = skip_text(buf, pos + 6)
                 bit = _PS
             else:
@@ -283,7 +283,7 @@ def _fields(buf, pos, n, ts_recv, rows, params, multipliers, symbols, ints, floa
             return -1, n
         seen |= bit
         ints[_SLOT_SEEN] = seen
-        c = buf[pos]
+        c = buf[np.uint64(pos)]
         pos += 1
         if c == 125:
             return pos, n
@@ -372,24 +372,24 @@ def _line(buf, pos, n, ts_recv, rows, params, multipliers, symbols, channels, co
     is_diff = True
     if wrapped >= 0:
         pos = wrapped
-        while 35 <= buf[pos] <= 126 and buf[pos] != 64 and buf[pos] != 92:
+        while 35 <= buf[np.uint64(pos)] <= 126 and buf[np.uint64(pos)] != 64 and buf[np.uint64(pos)] != 92:
             pos += 1
-        if buf[pos] == 64:
+        if buf[np.uint64(pos)] == 64:
             # @depth20 is a partial book in the same clothes as a diff.
             after = match(buf, pos, _AT_DEPTH)
-            is_diff = after >= 0 and (buf[after] == 34 or buf[after] == 64)
+            is_diff = after >= 0 and (buf[np.uint64(after)] == 34 or buf[np.uint64(after)] == 64)
         pos = skip_text(buf, pos)
         if pos >= 0:
             pos = match(buf, pos, _DATA)
-    elif buf[pos] == 123:
+    elif buf[np.uint64(pos)] == 123:
         pos += 1
     else:
         pos = -1
     if pos >= 0:
         pos, n = _fields(buf, pos, n, ts_recv, rows, params, multipliers, symbols, ints, floats)
     if pos >= 0 and wrapped >= 0:
-        pos = pos + 1 if buf[pos] == 125 else -1
-    if pos < 0 or buf[pos] != 10:
+        pos = pos + 1 if buf[np.uint64(pos)] == 125 else -1
+    if pos < 0 or buf[np.uint64(pos)] != 10:
         return -1, start
     kind = _kind_of(ints, floats, is_diff)
     if kind == 0:
@@ -439,7 +439,7 @@ def decode_lines(buf, pos, ts_recv, unit, rows, n, params, multipliers, symbols,
     """
     end = len(buf)
     while pos < end:
-        if buf[pos] == 10:
+        if buf[np.uint64(pos)] == 10:
             pos += 1
             counts[3] += 1
             continue
