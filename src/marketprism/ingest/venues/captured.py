@@ -211,11 +211,12 @@ class CapturedSource(Source):
         self._index: dict[str, tuple[int, Instrument]] = {}
         wanted = {name.upper() for name in spec.option("symbol").split(",") if name}
         for raw in sorted(prices):
-            if not prices[raw] and raw not in listings:
-                continue
-            built = surveyor.instrument(raw, listings.get(raw), prices[raw])
+            tells = raw in listings or prices[raw]
+            built = surveyor.instrument(raw, listings.get(raw), prices[raw]) if tells else None
             if built is None:
-                self._facts[f"left out {raw}"] = "its tick or contract is unknown: add the file with the venue's instrument list"
+                self._facts[f"left out {raw}"] = (
+                    "its tick or contract is unknown: add the file with the venue's instrument list"
+                )
                 continue
             instrument, origin = built
             if wanted and not wanted & {raw, instrument.symbol}:
@@ -250,14 +251,16 @@ class CapturedSource(Source):
             except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
                 self.reject(f"malformed message ({type(error).__name__})", where, message.body)
             if len(out.rows) >= BLOCK_ROWS:
-                block = out.take(self.instruments)
-                last, _ = raise_receive_times(block.rows, last)
+                block, last = self._ordered(out.take(self.instruments), last)
                 yield block
-        block = out.take(self.instruments)
-        _, raised = raise_receive_times(block.rows, last)
+        yield self._ordered(out.take(self.instruments), last)[0]
+
+    def _ordered(self, block: EventBlock, last: int) -> tuple[EventBlock, int]:
+        """Raise receive times that run backwards; return the block and its last time."""
+        last, raised = raise_receive_times(block.rows, last)
         if raised:
             self.report.note("receive times that ran backwards, raised to the last one", int(raised))
-        yield block
+        return block, last
 
     def _count(self) -> None:
         self.report.records += 1

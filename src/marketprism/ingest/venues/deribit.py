@@ -82,8 +82,6 @@ class DeribitDecoder(VenueDecoder):
     def instrument(self, raw: str, listing: Listing | None, prices: set[str]) -> tuple[Instrument, str] | None:
         """Return the instrument of an ``instrument_name``; without the list, USDC and USDT names are linear."""
         market: MarketType = "option" if _OPTION.fullmatch(raw) else "linear" if "_USD" in raw else "inverse"
-        if listing is None and not any(Decimal(price) > 0 for price in prices):
-            return None
         symbol = canonical_symbol(raw)
         return listed_instrument(self.exchange, raw, symbol, listing, market, prices)
 
@@ -127,7 +125,8 @@ class DeribitDecoder(VenueDecoder):
             out.trade(index, *row)
 
     def _ticker(self, data: Any, index: int, instrument: Instrument, ts_recv: int, out: Outbox) -> None:
-        common = {"ts_event": exchange_time(data["timestamp"]), "ts_recv": ts_recv, "instrument": index}
+        own: dict[str, Any]
+        common: dict[str, Any] = {"ts_event": exchange_time(data["timestamp"]), "ts_recv": ts_recv, "instrument": index}
         if instrument.market_type == "option":
             out.payload(payload_event(EventKind.OPTION_TICKER, **common, **_option(data)))
         elif "current_funding" in data:
@@ -140,7 +139,8 @@ class DeribitDecoder(VenueDecoder):
             out.payload(payload_event(EventKind.FUNDING_RATE, **common, **own))
         if "open_interest" in data:
             unit = "quote_value" if instrument.market_type == "inverse" else "base_quantity"
-            out.payload(payload_event(EventKind.OPEN_INTEREST, **common, **{unit: _number(data["open_interest"])}))
+            own = {unit: _number(data["open_interest"])}
+            out.payload(payload_event(EventKind.OPEN_INTEREST, **common, **own))
 
 
 def _parts(body: Any) -> tuple[str, str, Any]:

@@ -192,11 +192,11 @@ class OkxDecoder(VenueDecoder):
     def _interest(self, entry: Any, raw: str, index: int, instrument: Instrument, ts_recv: int, out: Outbox) -> None:
         del raw
         contracts = Decimal(entry["oi"])
-        own = {"contracts": float(contracts), "base_quantity": float(Decimal(entry["oiCcy"]))}
+        own: dict[str, Any] = {"contracts": float(contracts), "base_quantity": float(Decimal(entry["oiCcy"]))}
         if instrument.market_type == "inverse":
             own["quote_value"] = float(contracts * instrument.contract_multiplier)
-        times = {"ts_event": exchange_time(entry["ts"]), "ts_recv": ts_recv}
-        out.payload(payload_event(EventKind.OPEN_INTEREST, instrument=index, **times, **own))
+        own |= {"ts_event": exchange_time(entry["ts"]), "ts_recv": ts_recv, "instrument": index}
+        out.payload(payload_event(EventKind.OPEN_INTEREST, **own))
 
     def _liquidation(self, entry: Any, raw: str, index: int, instrument: Instrument, ts_recv: int, out: Outbox) -> None:
         del raw
