@@ -58,7 +58,7 @@ def infer_tick(texts: Iterable[str], where: str) -> Decimal:
     Decimal('0.5')
     """
     prices: set[Decimal] = set()
-    for text in set(texts):
+    for text in sorted(set(texts)):
         try:
             price = Decimal(text)
         except InvalidOperation:

@@ -113,6 +113,20 @@ def test_sized_quotes_and_last_prices(tmp_path):
     assert block.rows["flags"][0] == Flag.FIRST | Flag.LAST | Flag.DERIVED
 
 
+def test_wide_snapshots(tmp_path):
+    names = {
+        f"{side}_{field}": f"{side[0]}{field[0]}{{n}}" for side in ("bid", "ask") for field in ("price", "quantity")
+    }
+    levels = {"count": 2, "first": 1, **names}
+    table = {"kind": "wide_snapshots", "receive_time": {"column": "t"}, "levels": levels}
+    text = f"t,bp1,bq1,bp2,bq2,ap1,aq1,ap2,aq2\n{_MS},100,1,99.5,2,100.5,3,,\n"
+    _, block = _read(_spec(tmp_path, {**_mapping(table), "instrument": {"exchange": "x", "symbol": "S"}}, a=text))
+    assert block.rows["price"].tolist() == [1000, 995, 1005]
+    assert block.rows["side"].tolist() == [1, 1, -1]
+    assert block.rows["quantity"].tolist() == [1, 2, 3]
+    assert block.rows["flags"].tolist() == [1, 0, 2]
+
+
 def test_inverse_contracts(tmp_path):
     instrument = {**_INSTRUMENT, "market_type": "inverse", "inverse": True, "contract_multiplier": 100}
     text = f"t,p,q,s,id\n{_MS},50000,3,buy,7\n"
@@ -195,6 +209,11 @@ def test_a_made_up_last_time_is_rejected_and_a_true_silence_is_not(tmp_path, siz
             {"tables": [{"kind": "wide_snapshots", "event_time": {"column": "t"}, "levels": dict.fromkeys(
                 ("bid_price", "bid_quantity", "ask_price", "ask_quantity"), "p") | {"count": 1}}]},
             "write {n} where",
+        ),
+        (
+            {"tables": [{"kind": "wide_snapshots", "event_time": {"column": "t"}, "levels": dict.fromkeys(
+                ("bid_price", "bid_quantity", "ask_price", "ask_quantity"), "p{n}") | {"count": 0}}]},
+            "count was 0",
         ),
     ],
 )  # fmt: skip
