@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
-    from marketprism.book.book import Book, BookConfig
+    from marketprism.book.book import Book
+    from marketprism.book.config import BookConfig
     from marketprism.buckets.config import BucketConfig
     from marketprism.core.block import EventBlock
     from marketprism.core.errors import MarketPrismError
@@ -39,7 +40,7 @@ __all__ = [
 
 _HOME = {
     "Book": "marketprism.book.book",
-    "BookConfig": "marketprism.book.book",
+    "BookConfig": "marketprism.book.config",
     "BucketConfig": "marketprism.buckets.config",
     "EngineConfig": "marketprism.factors.config",
     "EventBlock": "marketprism.core.block",

@@ -43,6 +43,6 @@ def open_source(text: str) -> Source:
     Examples
     --------
     >>> open_source("sim:?seed=1&minutes=1").instrument.symbol
-    'BTC-USDT'
+    'SIM-USDT'
     """
     return open_with(text, formats())
