@@ -213,7 +213,8 @@ def _fill_between(
         left = mid_open[j] if np.isfinite(mid_open[j]) else mid_last[j - 1]
         span = known[j] - known[j - 1]
         share = (fill_ts[i] - known[j - 1]) / span if span > 0 else 1.0
-        fill[i] = left + min(max(share, 0.0), 1.0) * (mid_last[j] - left)
+        # At the very opening the closing mid does not matter, not even a missing one.
+        fill[i] = left if share <= 0.0 else left + min(share, 1.0) * (mid_last[j] - left)
     return fill, inside
 
 

@@ -98,8 +98,6 @@ def _standardised(problem: Problem) -> tuple[_Floats, npt.NDArray[np.bool_]]:
     """Clipped z-scores, 0 where missing, and where values were present."""
     width = len(problem.factors)
     present = np.isfinite(problem.X[:, :width])
-    if not len(problem.X):
-        return problem.X[:, :width], present
     scaled = FactorScaler(by_series=bool(problem.series)).fit_transform(problem.X)[:, :width]
     return np.where(present, scaled, 0.0), present
 
