@@ -58,3 +58,25 @@ def test_onnx_equals_native(kind, panel, missing_class):
     for rows in (X, new, new[:1]):
         native, served = predict_classes(model, rows), loaded.predict_proba(rows)
         assert np.abs(native - served).max() <= 1e-5
+
+
+def test_neighbouring_float32_values_take_the_same_branch():
+    """A threshold between two neighbours must not be rounded onto the upper one."""
+    step = 2.0**-23
+    low, high = 1 + step, 1 + 2 * step  # their midpoint rounds to the upper one
+    X = np.tile([[low], [high]], (200, 1))
+    y = np.tile(np.array([-1, 1], np.int8), 200)
+    model = build_model(ModelConfig(kind="lightgbm", trees=3, min_leaf_rows=1, column_share=1.0))
+    # A scaler that changes nothing, so that the trees see the values themselves.
+    model.set_params(scale__limit=10.0)
+    model.named_steps["scale"].fit([[-1.349], [0.0], [1.349]])
+    scale = model.named_steps["scale"]
+    scale.center_[:], scale.scale_[:] = 0.0, 1.0
+    model.named_steps["model"].fit(scale.transform(X).astype(np.float32), y)
+    manifest = Manifest(
+        name="x", factors=("x",), factor_hash="", label_scheme="raw", label_hash="", horizon="1_buckets"
+    )
+    served = unpack_artefact(pack_artefact(model, manifest)).predict_proba(X[:2])
+    native = predict_classes(model, X[:2])
+    assert native[0, 2] < 0.5 < native[1, 2]
+    assert np.abs(native - served).max() <= 1e-5

@@ -100,8 +100,6 @@ def judge(
     judged = _judge_models(problems, config, folds, executions, tell) if folds else {}
     controls = _controls(primary, config, folds, judged, tell) if folds else ()
     notes += [f"control {control.name} failed: {control.reason}" for control in controls if not control.passed]
-    kept = [result[1] for per_horizon in judged.values() for result in per_horizon.values()]
-    first = next(iter(judged.values()))[primary.horizon][2] if judged else ()
     return Judgement(
         config=config,
         labels=labels,
@@ -109,14 +107,13 @@ def judge(
         series=primary.series,
         primary=primary.horizon,
         models={
-            name: ModelResult(name, {horizon: part[0] for horizon, part in parts.items()})
-            for name, parts in judged.items()
+            name: ModelResult(name, {key: part[0] for key, part in parts.items()}) for name, parts in judged.items()
         },
-        folds=first,
+        folds=next((parts[primary.horizon][2] for parts in judged.values()), ()),
         controls=controls,
         suspects=suspects,
         factor_table=table,
-        predictions=_concat(kept, primary),
+        predictions=_predictions(judged, primary),
         fitted={name: _fit_all(primary, config, name) for name in judged},
         assumptions=_assumptions(config, labels, executions, spread_source, exact_fills=mids is not None),
         notes=tuple(notes),
@@ -190,11 +187,13 @@ def _fit_all(problem: Problem, config: JudgeConfig, name: str) -> FittedModel:
     return FittedModel(name, fitted, problem.factors, problem.series, problem.horizon, end)
 
 
-def _concat(parts: list[pl.DataFrame], problem: Problem) -> pl.DataFrame:
+def _predictions(judged: dict[str, dict[str, _Part]], problem: Problem) -> pl.DataFrame:
+    """All predictions, by model and horizon; an empty table of the same columns where nothing was judged."""
     import polars as pl
 
-    if parts:
-        return pl.concat(parts)
+    tables = [part[1] for parts in judged.values() for part in parts.values()]
+    if tables:
+        return pl.concat(tables)
     n = len(problem.X)
     nothing = np.full((n, 3), np.nan)
     return prediction_frame(problem, nothing, nothing, np.full(n, -1), "")
