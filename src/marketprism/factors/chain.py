@@ -11,6 +11,7 @@ from marketprism.book.book import Book
 from marketprism.book.views import VIEW_DTYPE, BookViews
 from marketprism.buckets.clock import BucketClock
 from marketprism.buckets.record import Cut
+from marketprism.core.dispatch import bind
 from marketprism.core.errors import StateError
 from marketprism.core.instrument import Instrument
 from marketprism.core.rows import ROW_DTYPE
@@ -86,9 +87,11 @@ class Chain:
             _Pass(family, Setup(params_of(family, config.params), config.book.depth_levels, instrument.tick))
             for family in select(config.families)
         ]
-        # What streaming calls, one flat tuple a family: (kernel, wants, state arrays, no output).
-        self._calls = [(p.kernel, p.wants, p.arrays, p.no_output) for p in self._passes]
         self._marker = new_marker()
+        self._marks_state = tuple(self._marker.values())
+        self._mark_rows: Callable[..., int] = mark_rows
+        # What streaming calls, one flat tuple a family: (bound kernel, wants, state arrays, no output).
+        self._calls: list[tuple[Callable[..., Any], int, tuple[np.ndarray, ...], np.ndarray]] | None = None
         self.observer: Observer | None = None
 
     def push(self, rows: np.ndarray) -> ChainRows | None:
@@ -105,6 +108,8 @@ class Chain:
     def _step(self, rows: np.ndarray) -> ChainRows | None:
         if len(rows) == 0:
             return None
+        if not rows.flags.c_contiguous:
+            rows = np.ascontiguousarray(rows)
         views = self.book.push(rows)
         cuts, buckets = self.clock.push(rows, views)
         if self.observer is not None:
@@ -133,21 +138,34 @@ class Chain:
         n = len(rows)
         marks = np.empty(n, np.uint8)
         clock = np.empty(n, np.int64)
-        marker = self._marker
-        found = mark_rows(rows, views.top, cuts, marker["view"], marker["now"], marks, clock)
+        if self._calls is None:
+            self._bind(rows, views, marks, clock, buckets)
+        found = self._mark_rows(rows, views.top, cuts, *self._marks_state, marks, clock)
         return self._run(rows, views, marks, clock, buckets, found)
+
+    def _bind(
+        self, rows: np.ndarray, views: BookViews, marks: np.ndarray, clock: np.ndarray, buckets: np.ndarray
+    ) -> list[tuple[Callable[..., Any], int, tuple[np.ndarray, ...], np.ndarray]]:
+        self._mark_rows = bind(mark_rows, rows, views.top, marks, *self._marks_state, marks, clock)
+        common = (rows, *views, marks, clock, buckets)
+        calls = [
+            (bind(p.kernel, *common, *p.arrays, p.no_output), p.wants, p.arrays, p.no_output) for p in self._passes
+        ]
+        self._calls = calls
+        return calls
 
     def _run(
         self, rows: np.ndarray, views: BookViews, marks: np.ndarray, clock: np.ndarray, buckets: np.ndarray, found: int
     ) -> ChainRows | None:
         top, price, quantity = views
+        calls = self._calls if self._calls is not None else self._bind(rows, views, marks, clock, buckets)
         if not len(buckets):
-            for kernel, wants, state, no_output in self._calls:
+            for kernel, wants, state, no_output in calls:
                 if found & wants:
                     kernel(rows, top, price, quantity, marks, clock, buckets, *state, no_output)
             return None
         outputs = []
-        for kernel, _, state, no_output in self._calls:
+        for kernel, _, state, no_output in calls:
             out = np.empty((len(buckets), no_output.shape[1]))
             kernel(rows, top, price, quantity, marks, clock, buckets, *state, out)
             outputs.append(out)

@@ -171,11 +171,15 @@ def _code_hash(module: str) -> str:
 def _significant_tokens(source: str) -> list[str]:
     """Return the tokens of the code without comments, blank lines and string statements."""
     result: list[str] = []
-    starts_statement = True
+    starts_statement, in_docstring = True, False
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type in {tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER}:
             continue
         if token.type == tokenize.STRING and starts_statement:
+            in_docstring = True
+            continue
+        if in_docstring and token.type == tokenize.NEWLINE:
+            in_docstring = False
             continue
         starts_statement = token.type in {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
         if token.type == tokenize.INDENT:

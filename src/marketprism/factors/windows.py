@@ -22,10 +22,10 @@ def decay(elapsed_ns, rate):  # type: ignore[no-untyped-def]
 def log_ratio(new, old):  # type: ignore[no-untyped-def]
     """Return ln(new/old); close values by the series 2 artanh((new-old)/(new+old)), faster and exacter than log."""
     x = (new - old) / (new + old)
-    if abs(x) > 1e-3:
+    if abs(x) > 0.02:
         return math.log(new / old)
     y = x * x
-    return 2.0 * x * (1.0 + y * (1.0 / 3.0 + y * (0.2 + y / 7.0)))
+    return 2.0 * x * (1.0 + y * (1.0 / 3.0 + y * (0.2 + y * (1.0 / 7.0 + y / 9.0))))
 
 
 @njit(cache=True)
