@@ -68,7 +68,7 @@ def write_frame(store: Store, kind: str, frame: pl.DataFrame, *, source: str = "
     """
     import polars as pl
 
-    texts = {"source": source, "run": run, **add}
+    given, texts = frame, {"source": source, "run": run, **add}
     if kind in FIXED_TABLES:
         table, signature = FIXED_TABLES[kind], ""
         extra = {name: text for name, text in texts.items() if name in table.column_names and name not in frame.columns}
@@ -81,9 +81,10 @@ def write_frame(store: Store, kind: str, frame: pl.DataFrame, *, source: str = "
         _check_kind(kind)
         signature = frame_signature(frame)
         table = _free_table(kind, signature, frame)
-        _register(store, kind, signature, table, frame)
         frame = frame.with_columns(pl.lit(source).alias("source"), pl.lit(run).alias("run")).select(table.column_names)
     _check_key(kind, table, frame)
+    if signature:
+        _register(store, kind, signature, table, given)
     if frame.height:
         store.insert(f"{_database(store, table)}.{table.name}", _physical(frame))
     return signature

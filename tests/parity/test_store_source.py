@@ -1,0 +1,107 @@
+"""What ``store:`` and ``parquet:`` read back is what the source gave: made-up streams and a real file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from marketprism.core.errors import ConfigError, StoreError
+from marketprism.ingest.source import Source
+from marketprism.pipelines.convert import convert
+from marketprism.pipelines.sources import open_source
+from marketprism.pipelines.store_sink import open_sink
+from marketprism.pipelines.store_source import StoreSource
+from marketprism.pipelines.verify import verify
+from marketprism.store import Store
+from marketprism.testing.streams import canonical
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with Store.open(tmp_path_factory.mktemp("parity") / "db") as opened:
+        yield opened
+
+
+def through(store: Store, source: Source, folder: Path) -> None:
+    """Send a source through the store and through Parquet, and compare."""
+    blocks = list(source)
+    address = str(store.connection.address)
+    with open_sink(address, source) as sink:
+        assert sink is not None
+        for block in blocks:
+            sink.write(block)
+    back = open_source(f"store:{address}?source={quoted(source.spec)}")
+    assert isinstance(back, StoreSource)
+    assert back.instruments == source.instruments
+    assert canonical(list(back)) == canonical(blocks)
+    assert back.report.records == sum(map(len, blocks))
+    back.close()
+    convert(source, folder / "out")
+    assert canonical(list(open_source(f"parquet:{folder / 'out'}"))) == canonical(blocks)
+    assert verify(folder / "out").faults == ()
+
+
+def quoted(text: str) -> str:
+    return text.replace("?", "%3F").replace("&", "%26").replace("=", "%3D")
+
+
+def test_the_simulated_market(store: Store, tmp_path: Path) -> None:
+    through(store, open_source("sim:?seed=3&minutes=1"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["lobster", "us-l1"])
+def test_real_files(store: Store, tmp_path: Path, data_dir: Path, name: str) -> None:
+    if name == "lobster":
+        path = min((data_dir / "lobster").glob("*.zip"), key=lambda p: p.stat().st_size, default=None)
+        spec = f"lobster:{path}"
+    else:
+        path = min((data_dir / "us_equity_l1_201310").glob("*.zip"), key=lambda p: p.stat().st_size, default=None)
+        spec = f"us-l1:{path}"
+    if path is None:
+        pytest.skip("no such file")
+    source = open_source(spec)
+    through(store, Head(source, 40_000), tmp_path)
+
+
+class Head(Source):
+    """The beginning of a source."""
+
+    def __init__(self, source: Source, rows: int) -> None:
+        super().__init__(source.spec, source.instruments)
+        self._source, self._rows = source, rows
+
+    def _blocks(self) -> Iterator:
+        left = self._rows
+        for block in self._source:
+            yield block[:left]
+            left -= len(block)
+            if left <= 0:
+                return
+
+
+def test_windows_and_options(store: Store, tmp_path: Path) -> None:
+    address = str(store.connection.address)
+    source = open_source("sim:?seed=4&minutes=1")
+    through(store, source, tmp_path)
+    rows = np.concatenate([block.rows for block in source])
+    middle = int(rows["ts_recv"][len(rows) // 2])
+    spec = f"store:{address}?source={quoted('sim:?seed=4&minutes=1')}"
+    part = open_source(f"{spec}&from={middle}")
+    assert isinstance(part, StoreSource)
+    found = np.concatenate([block.rows for block in part])
+    np.testing.assert_array_equal(found["ts_recv"], rows["ts_recv"][rows["ts_recv"] >= middle])
+    part.close()
+    with pytest.raises(ConfigError, match="from must be before to"):
+        open_source(f"{spec}&from=2024-08-09&to=2024-08-08")
+    with pytest.raises(ConfigError, match="database was 'warm'"):
+        open_source(f"{spec}&database=warm")
+    with pytest.raises(StoreError, match="no source"):
+        open_source(f"store:{address}?source=nobody")
+
+
+def test_no_address_is_no_sink() -> None:
+    with open_sink(None, open_source("sim:?seed=3&minutes=1")) as sink:
+        assert sink is None
