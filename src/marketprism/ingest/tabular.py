@@ -30,6 +30,7 @@ __all__ = [
     "CsvFile",
     "first_lines",
     "fixed_column",
+    "line_batches",
     "parse_fixed",
     "read_header",
     "scan_texts",
@@ -198,7 +199,7 @@ class CsvFile:
     def __iter__(self) -> Iterator[CsvBatch]:
         number = 0
         with open_binary(self._path, self._member) as stream:
-            for buffer, starts, ends in _line_batches(stream, self._batch_lines):
+            for buffer, starts, ends in line_batches(stream, self._batch_lines):
                 lines = np.arange(number + 1, number + 1 + len(starts))
                 number += len(starts)
                 first = int(np.searchsorted(lines, self._skip, side="right"))
@@ -285,6 +286,12 @@ def parse_fixed(text: str, digits: int, *, exact: bool = True) -> tuple[int, str
     >>> parse_fixed("1e308", 2)[1], parse_fixed("nan", 2)[1], parse_fixed("0.125", 2)[1]
     ('is out of range', 'is no number', 'has more than 2 decimals')
     """
+    whole_part, dot, decimals = text.partition(".")
+    if text.isascii() and whole_part.isdigit() and len(decimals) <= digits and len(whole_part) + digits < 19:
+        if decimals.isdigit():
+            return int(whole_part + decimals) * 10 ** (digits - len(decimals)), ""
+        if not dot:
+            return int(whole_part) * 10**digits, ""
     try:
         value = Decimal(text) if len(text) <= 64 and "_" not in text else None
     except InvalidOperation:
@@ -306,8 +313,11 @@ def parse_fixed(text: str, digits: int, *, exact: bool = True) -> tuple[int, str
     return int(whole), ""
 
 
-def _line_batches(stream: io.BufferedIOBase, lines: int) -> Iterator[tuple[bytes, np.ndarray, np.ndarray]]:
-    """Yield (buffer, starts, ends) of exactly ``lines`` lines at a time, the last batch shorter."""
+def line_batches(stream: io.BufferedIOBase, lines: int) -> Iterator[tuple[bytes, np.ndarray, np.ndarray]]:
+    """Yield (buffer, starts, ends) of exactly ``lines`` lines at a time, the last batch shorter.
+
+    A line longer than 1 MiB is cut to little more than that, so that memory stays bounded.
+    """
     pending = bytearray()
     newlines, first, done = 0, True, False
     while not done:
