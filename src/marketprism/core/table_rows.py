@@ -147,6 +147,11 @@ class _Reader:
     def _instrument(self, frame: pl.DataFrame, instruments: tuple[Instrument, ...]) -> np.ndarray:
         import polars as pl
 
+        if len(instruments) == 1:
+            only = instruments[0]
+            names = ("exchange", "market_type", "symbol")
+            if all((frame[name] == getattr(only, name)).all() for name in names):
+                return np.zeros(frame.height, np.int64)
         key = pl.concat_str("exchange", "market_type", "symbol", separator=":")
         seen = frame.select(key.unique(maintain_order=True)).to_series().to_list()
         index = {instrument.key: i for i, instrument in enumerate(instruments)}
