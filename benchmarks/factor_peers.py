@@ -268,46 +268,112 @@ def polars_columns(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
 
 
 CLICKHOUSE_QUERY = """
-WITH quotes AS (
-    SELECT k, t, bid, ask, bid_quantity qb, ask_quantity qa,
-        lagInFrame(bid, 1, bid) OVER w pb, lagInFrame(ask, 1, ask) OVER w pa,
-        lagInFrame(bid_quantity, 1, bid_quantity) OVER w pqb, lagInFrame(ask_quantity, 1, ask_quantity) OVER w pqa
+WITH changes AS (
+    SELECT i, k, t, bid, ask, bid_quantity qb, ask_quantity qa,
+        lagInFrame(bid) OVER w pb, lagInFrame(ask) OVER w pa,
+        lagInFrame(bid_quantity) OVER w pqb, lagInFrame(ask_quantity) OVER w pqa
     FROM messages WHERE valid WINDOW w AS (ORDER BY i ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
-), by_quotes AS (
-    SELECT k, argMax(ask - bid, t) spread_ticks, argMax((qb - qa) / (qb + qa), t) queue_imbalance,
-        argMax((qb * ask + qa * bid) / (qb + qa), t) microprice,
-        sum((bid >= pb) * qb - (bid <= pb) * pqb - (ask <= pa) * qa + (ask >= pa) * pqa) ofi,
-        sum(multiIf(bid > pb, qb, bid < pb, pqb - qb, qb - pqb)
-            - multiIf(ask < pa, qa, ask > pa, pqa - qa, qa - pqa)) book_pressure,
-        sqrt(sum(pow(log((bid + ask) / (pb + pa)), 2))) realised_vol, argMax(bid + ask, t) mid2
-    FROM quotes GROUP BY k
+), quotes AS (
+    SELECT *, ask - bid spread, (qb - qa) / (qb + qa) imbalance, bid + ask mid2,
+        if(pb = 0, 0, (bid >= pb) * qb - (bid <= pb) * pqb - (ask <= pa) * qa + (ask >= pa) * pqa) flow,
+        if(pb = 0, 0, multiIf(bid > pb, qb, bid < pb, pqb - qb, qb - pqb)
+            - multiIf(ask < pa, qa, ask > pa, pqa - qa, qa - pqa)) pressure,
+        if(pb = 0, 0, pow(log((bid + ask) / (pb + pa)), 2)) square
+    FROM changes WHERE (bid, ask, qb, qa) != (pb, pa, pqb, pqa)
+), states AS (
+    SELECT *, sum(square) OVER w variance,
+        sum(flow) OVER (ORDER BY i ROWS BETWEEN 99 PRECEDING AND CURRENT ROW) last_100,
+        t - lagInFrame(t, 1, t) OVER w lasted, lagInFrame(spread) OVER w old_spread,
+        lagInFrame(imbalance) OVER w old_imbalance
+    FROM quotes WINDOW w AS (ORDER BY i ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+), held AS (
+    SELECT *, sum(old_spread * lasted) OVER w spread_time, sum(old_imbalance * lasted) OVER w imbalance_time
+    FROM states WINDOW w AS (ORDER BY i ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+), last_states AS (
+    SELECT k, argMax((t, spread, imbalance, mid2, variance, last_100, spread_time, imbalance_time), i) s,
+        sum(flow) flow, sum(pressure) pressure, sum(square) square
+    FROM held GROUP BY k
+), trades AS (
+    SELECT *, side * lagInFrame(side) OVER w pair, t - lagInFrame(t, 1, t) OVER w wait
+    FROM messages WHERE trade WINDOW w AS (ORDER BY i ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
 ), by_trades AS (
-    SELECT k, sum(quantity) traded_volume, sum(quantity * side) signed_volume,
-        sum(quantity * side) / sum(quantity * abs(side)) flow_imbalance, count() trade_count,
-        avg(quantity) mean_trade_size, sum(price * quantity) / sum(quantity) vwap
-    FROM messages WHERE trade GROUP BY k
+    SELECT k, sum(quantity) volume, sum(quantity * side) signed, sum(quantity * abs(side)) known, count() n,
+        sum(price * quantity) cost, sum(pair) pairs, argMin(pair, i) first_pair, sum(wait) waited,
+        sumIf(quantity, valid) quoted,
+        sumIf(quantity, valid AND ((side > 0 AND price >= ask) OR (side < 0 AND price <= bid))) crossing
+    FROM trades GROUP BY k
+), closes AS (
+    SELECT b.k k, b.start start, b.end end, s.2 spread_ticks, s.3 queue_imbalance, s.4 mid2, s.5 variance,
+        s.6 ofi_100_events, s.7 + s.2 * (end - s.1) spread_until, s.8 + s.3 * (end - s.1) imbalance_until,
+        l.flow flow, l.pressure pressure, l.square square, volume, signed, known, n, cost, pairs, first_pair, waited,
+        quoted, crossing
+    FROM buckets b LEFT JOIN last_states l ON b.k = l.k LEFT JOIN by_trades y ON b.k = y.k
 )
-SELECT *, log(mid2 / lagInFrame(mid2, 1, mid2) OVER (ORDER BY k ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)) mid_return
-FROM by_quotes LEFT JOIN by_trades USING k ORDER BY k SETTINGS max_threads = 1
+SELECT k, spread_ticks, 2e4 * spread_ticks / mid2 spread_bps, spread_ticks / mid2 relative_spread, queue_imbalance,
+    (mid2 + spread_ticks * queue_imbalance) / 20 microprice, queue_imbalance / 2 microprice_deviation,
+    spread_ticks * queue_imbalance / 2 micro_mid_spread, ofi_100_events,
+    (spread_until - lagInFrame(spread_until) OVER w20) / (end - start) spread_ticks_mean,
+    (imbalance_until - lagInFrame(imbalance_until) OVER w20) / (end - start) queue_imbalance_mean,
+    WINDOWED
+    MOMENTUM
+FROM closes ASOFS
+WINDOW w1 AS (ORDER BY closes.k ROWS BETWEEN CURRENT ROW AND CURRENT ROW),
+    w5 AS (ORDER BY closes.k ROWS BETWEEN 4 PRECEDING AND CURRENT ROW),
+    w20 AS (ORDER BY closes.k ROWS BETWEEN 19 PRECEDING AND CURRENT ROW),
+    b1 AS (ORDER BY closes.k ROWS BETWEEN 1 PRECEDING AND CURRENT ROW),
+    b5 AS (ORDER BY closes.k ROWS BETWEEN 5 PRECEDING AND CURRENT ROW),
+    b20 AS (ORDER BY closes.k ROWS BETWEEN 20 PRECEDING AND CURRENT ROW)
+ORDER BY k SETTINGS max_threads = 1
 """
+_BY_WINDOW = (
+    "log(mid2 / lagInFrame(mid2, {n}) OVER b{n}) mid_return{s}, sum(flow) OVER w{n} ofi{s}, "
+    "sum(pressure) OVER w{n} book_pressure{s}, sqrt(sum(square) OVER w{n}) realised_vol{s}, "
+    "sum(volume) OVER w{n} traded_volume{s}, sum(signed) OVER w{n} signed_volume{s}, "
+    "sum(signed) OVER w{n} / sum(known) OVER w{n} flow_imbalance{s}, sum(n) OVER w{n} trade_count{s}, "
+    "sum(volume) OVER w{n} / sum(n) OVER w{n} mean_trade_size{s}, "
+    "sum(waited) OVER w{n} / sum(n) OVER w{n} / 1e9 inter_trade_time{s}, "
+    "sum(crossing) OVER w{n} / sum(quoted) OVER w{n} aggressive_share{s}, "
+    "sum(n) OVER w{n} / sum(end - start) OVER w{n} * 1e9 trade_intensity{s}, "
+    "(sum(pairs) OVER w{n} - first_value(first_pair) OVER w{n}) / (sum(n) OVER w{n} - 1) sign_persistence{s}, "
+    "(sum(cost) OVER w{n} / sum(volume) OVER w{n} - lagInFrame(mid2, {n}) OVER b{n} / 2) / spread_ticks "
+    "vwap_deviation{s},"
+)
+
+
+def clickhouse_query() -> str:
+    """Return the SQL of all level-1, flow and volatility columns."""
+    windowed = " ".join(_BY_WINDOW.format(n=n, s="" if n == 1 else f"_{n}_buckets") for n in WINDOWS)
+    momentum, joins = [], []
+    for label, seconds in SECONDS.items():
+        momentum.append(f"log(mid2 / past_mid_{label}) momentum_{label}")
+        if label.endswith("m"):
+            momentum.append(f"sqrt(variance - past_variance_{label}) realised_vol_{label}")
+        # A WITH clause is evaluated wherever it is named: the mids alone come from the table itself.
+        past = (
+            f"mid2 past_mid_{label}, variance past_variance_{label} FROM states"
+            if label.endswith("m")
+            else f"bid + ask past_mid_{label} FROM messages WHERE valid"
+        )
+        joins.append(
+            f"ASOF LEFT JOIN (SELECT 1 one_{label}, t + {seconds * NS} at_{label}, {past}) m{label} "
+            f"ON one_{label} = closes.one AND closes.end >= at_{label}"
+        )
+    query = CLICKHOUSE_QUERY.replace("WINDOWED", windowed).replace("MOMENTUM", ", ".join(momentum))
+    return query.replace("ASOFS", " ".join(joins)).replace("SELECT b.k k,", "SELECT 1 one, b.k k,")
 
 
 class ClickHouse:
-    """The level-1 and trade columns by SQL over a table in memory."""
+    """The level-1, flow and volatility columns by SQL over tables in memory."""
 
-    COLUMNS = (
-        *("spread_ticks", "queue_imbalance", "ofi", "book_pressure", "realised_vol"),
-        *("traded_volume", "signed_volume", "flow_imbalance", "trade_count", "mean_trade_size", "mid_return"),
-    )
-
-    def __init__(self, messages: pl.DataFrame) -> None:
+    def __init__(self, tables: dict[str, pl.DataFrame]) -> None:
         from chdb import session
 
-        self._table: Any = messages.with_row_index("i").to_arrow()
-        self._session = session.Session()
-        table = self._table  # noqa: F841 - read by its name
-        self._session.query("CREATE TABLE messages ENGINE = Memory AS SELECT * FROM Python(table)")
+        self._session: Any = session.Session()
+        self._query = clickhouse_query()
+        for name in ("messages", "buckets"):
+            table = tables[name].with_row_index("i").to_arrow()  # noqa: F841 - the query reads it by its name
+            self._session.query(f"CREATE TABLE {name} ENGINE = Memory AS SELECT * FROM Python(table)")
 
     def run(self) -> Any:
         """Return the result in Arrow."""
-        return self._session.query(CLICKHOUSE_QUERY, "ArrowTable")
+        return self._session.query(self._query, "ArrowTable")

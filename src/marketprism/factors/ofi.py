@@ -63,6 +63,7 @@ _STATE = np.dtype(
         ("strong", np.float64),  # of the open bucket
         ("moves", np.int64),
         ("events", np.int64),
+        ("slot", np.int64),  # of the next event
         ("closed", np.int64),
         ("start", np.int64),  # first valid quote of the segment, -1 before
         ("time", np.int64),  # of the last decay
@@ -187,7 +188,8 @@ def _apply(s, view, time, rates, decayed, recent, moves, ordered):  # type: igno
         s.ofi += flow
         s.pressure += pressure_bid - pressure_ask
         s.move_pressure += pressure_bid - pressure_ask
-        recent[s.events % len(recent)] = flow
+        recent[s.slot] = flow
+        s.slot = s.slot + 1 if s.slot + 1 < len(recent) else 0  # a division would cost more than all the rest
         s.events += 1
         _fade(s, rates, decayed, time)
         for j in range(len(decayed)):
@@ -215,8 +217,10 @@ def _emit(s, bucket, bucket_windows, event_windows, rates, decayed, history, rec
         out[j] = np.nan
         if s.valid and s.events >= n:
             total = 0.0
-            for back in range(n):
-                total += recent[(s.events - 1 - back) % len(recent)]
+            slot = s.slot
+            for _ in range(n):
+                slot = slot - 1 if slot > 0 else len(recent) - 1
+                total += recent[slot]
             out[j] = total
         j += 1
     _fade(s, rates, decayed, bucket.ts_end)

@@ -159,10 +159,10 @@ def _apply(s, view, time, rates, decayed, ring_time, ring_mid, ring_variance):  
         else:
             s.start = s.time = time
         s.last_mid = mid
-    newest = (s.head - 1) % len(ring_time)
+    newest = s.head - 1 if s.head > 0 else len(ring_time) - 1
     if s.count == 0 or ring_time[newest] != time:  # of several changes at one time only the last can be asked for
         newest = s.head
-        s.head = (s.head + 1) % len(ring_time)
+        s.head = s.head + 1 if s.head + 1 < len(ring_time) else 0
         s.count = min(s.count + 1, len(ring_time))
     ring_time[newest] = time
     ring_mid[newest] = mid

@@ -70,6 +70,8 @@ def window_sum(history, column, closed, length):  # type: ignore[no-untyped-def]
     if closed < length:
         return np.nan
     total = 0.0
-    for back in range(length):
-        total += history[(closed - 1 - back) % len(history), column]
+    slot = (closed - 1) % len(history)
+    for _ in range(length):
+        total += history[slot, column]
+        slot = slot - 1 if slot > 0 else len(history) - 1
     return total
