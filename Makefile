@@ -20,6 +20,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("MarketPrism needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": call make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/marketprism doctor  # also compiles the kernels, once
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base

@@ -17,9 +17,9 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(directory: Path, as_json: bool) -> None:
     """Check the files of DIRECTORY (from `convert` or `run`) against its manifest; exit 1 on any fault."""
-    from marketprism.pipelines.verify import verify
+    from marketprism.pipelines.verify_run import verify_directory
 
-    result = verify(directory)
+    result = verify_directory(directory)
     if as_json:
         echo_json(result)
     else:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["Check", "examine"]
 
@@ -51,18 +52,22 @@ def _library(name: str) -> Check:
         return Check(name, "missing", ok=False, remedy="reinstall: pip install marketprism")
 
 
-def _kernels() -> Check:
-    from numba import njit
+def _main_job() -> Check:
+    """Judge twelve simulated minutes; the first time on a machine, this compiles every kernel."""
+    from marketprism.pipelines.run import run
+    from marketprism.pipelines.run_config import load_run_config
+    from marketprism.pipelines.sources import open_source
 
-    @njit
-    def triangle(n: int) -> int:
-        total = 0
-        for i in range(n + 1):
-            total += i
-        return total
-
-    result = triangle(10)
-    return Check("compiled kernels", f"sum to 10 is {result}", ok=result == 55, remedy="reinstall numba and llvmlite")
+    config = load_run_config(settings=["judge.replications=100", "judge.control_repeats=3"])
+    with tempfile.TemporaryDirectory(prefix="marketprism-doctor-") as folder:
+        result = run(open_source("sim:?seed=1&minutes=12"), Path(folder), config)
+    found = f"{result.summary['buckets']['count']} buckets, {result.summary['factors']} factors"
+    return Check(
+        "main job",
+        f"{found} judged in {result.seconds['total']:.1f} s",
+        ok=bool(result.judgement.models),
+        remedy="reinstall numba, llvmlite and lightgbm",
+    )
 
 
 def _store() -> Check:
@@ -98,6 +103,6 @@ def examine() -> list[Check]:
             ok=free >= _MIN_FREE_GIB,
             remedy="free some space",
         ),
-        _kernels(),
+        _main_job(),
         _store(),
     ]
