@@ -195,6 +195,53 @@ def _complete(state: Any, bucket: Any) -> Any:
 
 
 @njit(cache=True)
+def _count(state: Any, bucket: Any, row: Any) -> None:
+    state["rows"] += 1
+    if state["slot_end"] == _NEVER:
+        state["slot_end"] = state["clock"] + state["slot_ns"]
+    if row["kind"] == _TRADE:
+        if not row["flags"] & _AUCTION:
+            _count_trade(state, bucket, row)
+    elif _BOOK_LOW <= row["kind"] <= _BOOK_HIGH or row["kind"] == _QUOTE:
+        state["message_book"] = 1
+
+
+@njit(cache=True)
+def _pass_boundary(
+    state: Any, bucket: Any, rule: Any, edges: np.ndarray, out: np.ndarray, n: int, clock: int, ts_recv: int
+) -> Any:
+    """Close at the time cap or edge, where there is something to close, and reopen; return whether it closed."""
+    closes = state["rows"] > 0
+    if closes:
+        by = _BY_REFERENCE if state["reference"] else _BY_TIME
+        _close(state, bucket, out, n, state["boundary"], ts_recv, by)
+    _open(state, bucket, rule, edges, _last_boundary(state, bucket, edges, clock))
+    return closes
+
+
+@njit(cache=True)
+def _start_segment(state: Any) -> None:
+    state["is_open"] = 0
+    state["segment"] += 1
+    state["slot_end"] = _NEVER
+    state["slot_volume"] = 0.0
+    state["slot_trades"] = 0
+    state["slot_updates"] = 0
+    state["mid"] = np.nan
+    state["spread"] = -1
+
+
+@njit(cache=True)
+def _see(state: Any, view: Any) -> None:
+    if view["status"] & _VALID:
+        state["mid"] = (view["bid"] + view["ask"]) * 0.5 * state["tick"]
+        state["spread"] = view["ask"] - view["bid"]
+    else:
+        state["mid"] = np.nan
+        state["spread"] = -1
+
+
+@njit(cache=True)
 def advance(
     rows: np.ndarray,
     top: np.ndarray,
@@ -221,10 +268,8 @@ def advance(
         Reference edges, increasing; may be empty.
     ring : float64 ndarray, shape (slots, 3)
         Volume, trades and updates of finished calibration slots (changed).
-    cuts : uint8 ndarray, shape (n,)
-        Cut bits (written).
-    out : ndarray of BUCKET_DTYPE
-        Closed buckets (written from the beginning).
+    cuts, out : uint8 ndarray of shape (n,), ndarray of BUCKET_DTYPE
+        Cut bits, and closed buckets from the beginning (both written).
 
     Returns
     -------
@@ -235,41 +280,27 @@ def advance(
     renew : bool
         The rates are due for renewal before ``next_row`` is taken.
     """
-    state = states[0]
-    bucket = open_bucket[0]
-    rule = rules[0]
+    state, bucket, rule = states[0], open_bucket[0], rules[0]
     n = 0
     for i in range(start, len(rows)):
         if n + 2 > len(out):
             return i, n, False
-        row = rows[i]
-        view = top[i]
+        row, view = rows[i], top[i]
         clock = max(row["ts_event"], state["clock"])
         synced = (view["status"] & _SYNCED) != 0
         first = (row["flags"] & _FIRST) != 0
-        last = (row["flags"] & _LAST) != 0
         if row["kind"] == _GAP or (state["synced"] != 0 and not synced):
             if state["is_open"] and state["rows"] > 0:
                 _close(state, bucket, out, n, state["clock"], row["ts_recv"], _BY_GAP)
                 cuts[i] |= _BEFORE
                 n += 1
-            state["is_open"] = 0
-            state["segment"] += 1
-            state["slot_end"] = _NEVER
-            state["slot_volume"] = 0.0
-            state["slot_trades"] = 0
-            state["slot_updates"] = 0
-            state["mid"] = np.nan
-            state["spread"] = -1
+            _start_segment(state)
         elif state["slot_ns"] > 0 and clock >= state["slot_end"] and _roll(state, ring, clock):
             return i, n, True
-        if state["is_open"] and first and clock >= state["boundary"]:
-            if state["rows"] > 0:
-                by = _BY_REFERENCE if state["reference"] else _BY_TIME
-                _close(state, bucket, out, n, state["boundary"], row["ts_recv"], by)
-                cuts[i] |= _BEFORE
-                n += 1
-            _open(state, bucket, rule, edges, _last_boundary(state, bucket, edges, clock))
+        passed = state["is_open"] and first and clock >= state["boundary"]
+        if passed and _pass_boundary(state, bucket, rule, edges, out, n, clock, row["ts_recv"]):
+            cuts[i] |= _BEFORE
+            n += 1
         clock = max(row["ts_event"], state["clock"])
         state["clock"] = clock
         state["ts_recv"] = row["ts_recv"]
@@ -279,21 +310,9 @@ def advance(
         if row["kind"] != _GAP:
             if not state["is_open"]:
                 _open(state, bucket, rule, edges, clock)
-            state["rows"] += 1
-            if state["slot_end"] == _NEVER:
-                state["slot_end"] = clock + state["slot_ns"]
-            if row["kind"] == _TRADE:
-                if not row["flags"] & _AUCTION:
-                    _count_trade(state, bucket, row)
-            elif _BOOK_LOW <= row["kind"] <= _BOOK_HIGH or row["kind"] == _QUOTE:
-                state["message_book"] = 1
-        if view["status"] & _VALID:
-            state["mid"] = (view["bid"] + view["ask"]) * 0.5 * state["tick"]
-            state["spread"] = view["ask"] - view["bid"]
-        else:
-            state["mid"] = np.nan
-            state["spread"] = -1
-        if last and row["kind"] != _GAP:
+            _count(state, bucket, row)
+        _see(state, view)
+        if (row["flags"] & _LAST) != 0 and row["kind"] != _GAP:
             if state["message_book"]:
                 bucket["updates"] += 1
                 state["slot_updates"] += 1

@@ -202,9 +202,20 @@ def _market_order(
 
 @njit(cache=True)
 def _cancel(
-    state: Any, queue: np.ndarray, cancel: np.ndarray, buy: bool, at: float, size: int, out: np.ndarray, n: int
+    state: Any,
+    bid: np.ndarray,
+    ask: np.ndarray,
+    cancel: np.ndarray,
+    buy: bool,
+    at: float,
+    buys: float,
+    size: int,
+    out: np.ndarray,
+    n: int,
 ) -> int:
-    """Cancel at the level where the running sum of rates passes ``at``; the last order of a side stays."""
+    """Cancel at the level where the running sum of rates passes ``at`` (bids first); a side's last order stays."""
+    queue = bid if buy else ask
+    at = at / state["cancel_buy_tilt"] if buy else (at - buys) / state["cancel_sell_tilt"]
     away = -1 if buy else 1
     opposite = state["ask"] if buy else state["bid"]
     resting = state["bid_lots"] if buy else state["ask_lots"]
@@ -237,9 +248,20 @@ def _cancel(
 
 @njit(cache=True)
 def _limit_order(
-    state: Any, queue: np.ndarray, limit_sum: np.ndarray, buy: bool, at: float, size: int, out: np.ndarray, n: int
+    state: Any,
+    bid: np.ndarray,
+    ask: np.ndarray,
+    limit_sum: np.ndarray,
+    buy: bool,
+    at: float,
+    buys: float,
+    size: int,
+    out: np.ndarray,
+    n: int,
 ) -> int:
-    """Rest at the distance where the running sum of arrival rates passes ``at``."""
+    """Rest at the distance where the running sum of arrival rates passes ``at`` (bids first)."""
+    queue = bid if buy else ask
+    at = at / state["limit_buy_tilt"] if buy else (at - buys) / state["limit_sell_tilt"]
     away = -1 if buy else 1
     found = int(np.searchsorted(limit_sum, at, side="right"))
     distance = min(found, len(limit_sum) - 1) + 1
@@ -338,18 +360,11 @@ def generate(
             else:
                 state["sell_excitation"] += state["excitation_jump"]
             continue
-        at -= buys + sells
         _receive(state, latency_rng)
-        if at < limit_buys:
-            n = _limit_order(state, bid, limit_sum, True, at / state["limit_buy_tilt"], size, out, n)
-            continue
-        at -= limit_buys
-        if at < limit_sells:
-            n = _limit_order(state, ask, limit_sum, False, at / state["limit_sell_tilt"], size, out, n)
-            continue
-        at -= limit_sells
-        if at < cancel_buys:
-            n = _cancel(state, bid, cancel, True, at / state["cancel_buy_tilt"], size, out, n)
+        at -= buys + sells
+        if at < limit_buys + limit_sells:
+            n = _limit_order(state, bid, ask, limit_sum, at < limit_buys, at, limit_buys, size, out, n)
         else:
-            n = _cancel(state, ask, cancel, False, (at - cancel_buys) / state["cancel_sell_tilt"], size, out, n)
+            at -= limit_buys + limit_sells
+            n = _cancel(state, bid, ask, cancel, at < cancel_buys, at, cancel_buys, size, out, n)
     return n
