@@ -194,8 +194,10 @@ def suspected_leaks(
 
 
 def planted_leak_control(problem: Problem, model: BaseEstimator, splitter: Any, config: JudgeConfig) -> Control:
-    """Inject the future return as a factor: the leak detector must name it, and the model's rank IC must give it away.
+    """Inject the future return as a factor: the detector must name it, and a model of it must be too good.
 
+    The detector sees it among all factors. The model gets it alone: whether a strongly penalised model would pick it
+    out of a hundred factors says nothing about the machinery.
     Every other factor that the detector names is reported too: it may be a leak in earnest.
     """
     target = problem.scaled_returns
@@ -203,16 +205,21 @@ def planted_leak_control(problem: Problem, model: BaseEstimator, splitter: Any, 
     X = np.column_stack((problem.X[:, :width], np.where(np.isfinite(target), target, np.nan), problem.X[:, width:]))
     names = (*problem.factors, PLANTED)
     named = suspected_leaks(X, names, target, config.leak_ceiling, by_series=bool(problem.series))
-    planted = replace(problem, X=X, factors=names)
+    planted = replace(problem, X=X[:, width:], factors=(PLANTED,))
     probabilities, _, fold, _ = run_folds(planted, model, splitter)
-    metric = _ic_inside(
-        planted, probabilities[:, 2] - probabilities[:, 0], fold, config, replications=config.replications, ranked=True
-    )
+    score = probabilities[:, 2] - probabilities[:, 0]
+    # Fat tails hide a leak from the IC, ties (a mid that rarely moves) hide it from the rank IC.
+    both = [
+        _ic_inside(planted, score, fold, config, replications=config.replications, ranked=ranked)
+        for ranked in (False, True)
+    ]
+    metric = max(both, key=lambda found: found.value if math.isfinite(found.value) else -1.0)
     seen = math.isfinite(metric.value) and metric.value >= config.leak_ceiling
     passed = PLANTED in named and seen
+    kind, side = "IC" if metric is both[0] else "rank IC", "above" if seen else "NOT above"
     reason = (
-        f"{PLANTED!r} was {'named' if PLANTED in named else 'NOT named'} by the leak detector; the model given it "
-        f"reached rank IC {metric.value:.3f} ({'above' if seen else 'NOT above'} {config.leak_ceiling:g})"
+        f"{PLANTED!r} was {'named' if PLANTED in named else 'NOT named'} by the leak detector; a model of it "
+        f"reached {kind} {metric.value:.3f} ({side} {config.leak_ceiling:g})"
     )
     others = tuple(name for name in named if name != PLANTED)
     if others:

@@ -24,8 +24,8 @@ class HorizonResult:
     Attributes
     ----------
     metrics : dict of str to Metric
-        Pooled over all instruments: ``ic, ic_ir, rank_ic, auc, brier_skill, log_loss_skill, ece, hit_rate, turnover,
-        gross_pnl_bps, net_pnl_bps, gross_sharpe, net_sharpe, gross_per_unit_bps``.
+        Pooled over all instruments: ``ic, ic_after_latency, ic_ir, rank_ic, auc, brier_skill, log_loss_skill, ece,
+        hit_rate, turnover, gross_pnl_bps, net_pnl_bps, gross_sharpe, net_sharpe, gross_per_unit_bps``.
     by_series : dict of str to dict of str to Metric
         The same for each instrument of a panel, by series key; empty for one instrument.
     calibration : polars.DataFrame

@@ -17,12 +17,12 @@ from marketprism.evaluate.factor_table import overlap_rows
 from marketprism.evaluate.judgement import HorizonResult
 from marketprism.evaluate.metric import Metric
 from marketprism.evaluate.walkforward import Fold, Problem
-from marketprism.labels.forward import SERIES_KEY
+from marketprism.labels.forward import SERIES_KEY, series_rows
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["calibration_curve", "forecast_metrics", "horizon_result"]
+__all__ = ["calibration_curve", "forecast_metrics", "horizon_result", "latency_ic"]
 
 _DAY_NS = 86_400 * NS
 _MIN_DAYS = 10
@@ -43,6 +43,9 @@ def horizon_result(
     trades = trade(predictions, executions, config.costs)
     book = pool(trades)
     metrics = forecast_metrics(predictions, config, overlap, max(1, series), scaled=series > 0)
+    metrics["ic_after_latency"] = latency_ic(
+        predictions, executions, config, overlap, max(1, series), scaled=series > 0
+    )
     metrics |= trading_metrics(book, config.replications, config.level, config.seed)
     by_series: dict[str, dict[str, Metric]] = {}
     if series:
@@ -51,9 +54,9 @@ def horizon_result(
             part = predictions.filter(key == name)
             if part.is_empty():
                 continue
-            by_series[name] = forecast_metrics(part, config, overlap, 1, scaled=False) | trading_metrics(
-                trades[name], config.replications, config.level, config.seed
-            )
+            by_series[name] = forecast_metrics(part, config, overlap, 1, scaled=False)
+            by_series[name]["ic_after_latency"] = latency_ic(part, executions, config, overlap, 1, scaled=False)
+            by_series[name] |= trading_metrics(trades[name], config.replications, config.level, config.seed)
     return HorizonResult(
         horizon=problem.horizon,
         metrics=metrics,
@@ -116,6 +119,46 @@ def forecast_metrics(
         "ece": measure.calibration_error(probabilities[:, 2], classes > 0, plan, level),
         "hit_rate": measure.hit_rate(score, target, plan, level),
     }
+
+
+def latency_ic(
+    predictions: pl.DataFrame,
+    executions: dict[str, Execution],
+    config: JudgeConfig,
+    overlap: int,
+    series: int,
+    *,
+    scaled: bool,
+) -> Metric:
+    """IC of the score with the log return from the fill mid, after latency, to the label's end.
+
+    What the plain IC earns from moves that come before anyone could act is left out; rows that cannot be filled, or
+    whose label ends by the time of the fill, are too.
+    """
+    n = predictions.height
+    moved, fill_ts = np.full(n, np.nan), np.zeros(n, np.int64)
+    for key, rows in series_rows(predictions).items():
+        one = executions[":".join(key)]
+        at = np.searchsorted(one.bucket_id, predictions["bucket_id"].to_numpy()[rows])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            moved[rows] = np.log(one.fill_mid[at] / one.mid_last[at])
+        fill_ts[rows] = one.fill_ts[at]
+    end = predictions["label_end_ts"].fill_null(-1).to_numpy()
+    returns, threshold, score = (
+        predictions[name].fill_null(float("nan")).to_numpy() for name in ("return", "threshold", "score")
+    )
+    if predictions["scheme"].eq("per_second").any():
+        seconds = (end - predictions["ts_end"].to_numpy()) / NS
+        returns, threshold = returns * seconds, threshold * seconds
+    with np.errstate(divide="ignore", invalid="ignore"):
+        target = (returns - moved) / (threshold if scaled else 1.0)
+    keep = np.isfinite(target) & np.isfinite(score) & (end > fill_ts)
+    count = int(keep.sum())
+    if count < 3:
+        nan = math.nan
+        return Metric(value=nan, low=nan, high=nan, n=count, null=0.0, note=f"few samples: {count} rows")
+    plan = plan_blocks(count, block_length(count, overlap, series), config.replications, config.seed)
+    return measure.information_coefficient(score[keep], target[keep], plan, config.level)
 
 
 def _periods(known: npt.NDArray[np.int64], overlap: int) -> tuple[npt.NDArray[np.int64], str]:

@@ -50,7 +50,8 @@ class WalkForward:
     ----------
     predictions : polars.DataFrame
         One row per tested bucket, by ``ts_known``: series key, ``bucket_id``, ``segment``, ``ts_end``, ``ts_known``,
-        ``model``, ``horizon``, ``scheme``, ``fold``, ``return``, ``class``, ``threshold`` (null where undefined),
+        ``model``, ``horizon``, ``scheme``, ``fold``, ``return``, ``class``, ``label_end_ts``, ``threshold`` (null where
+        undefined),
         ``p_down, p_flat, p_up``, ``base_down, base_flat, base_up`` (class shares of the fold's training rows) and
         ``score = p_up - p_down``. Probabilities and score are null where the mid is invalid.
     folds : tuple of Fold
@@ -70,6 +71,7 @@ class Problem:
     returns: npt.NDArray[np.float64]
     classes: npt.NDArray[np.int8]
     threshold: npt.NDArray[np.float64]
+    label_end: npt.NDArray[np.int64]
     label_known: npt.NDArray[np.int64]
     known: npt.NDArray[np.int64]
     tradable: npt.NDArray[np.bool_]
@@ -128,6 +130,7 @@ def prepare(frame: pl.DataFrame, labels: LabelSet, horizon: str, factors: Sequen
         returns=view.returns[order],
         classes=view.classes[order],
         threshold=view.threshold[order],
+        label_end=view.label_end_ts[order],
         label_known=view.label_known_ts[order],
         known=frame["ts_known"].to_numpy().astype(np.int64)[order],
         tradable=np.isfinite(mid) & (mid > 0),
@@ -280,6 +283,7 @@ def prediction_frame(
         "fold": fold,
         "return": problem.returns,
         "class": problem.classes.astype(np.int64),
+        "label_end_ts": problem.label_end,
         "threshold": problem.threshold,
         **{f"p_{word}": shown[:, i] for i, word in enumerate(("down", "flat", "up"))},
         **{f"base_{word}": base[:, i] for i, word in enumerate(("down", "flat", "up"))},
@@ -295,6 +299,7 @@ def prediction_frame(
     frame = frame.with_columns(
         pl.col(floats).fill_nan(None),
         pl.col("class").replace(NO_CLASS, None).cast(pl.Int8),
+        pl.col("label_end_ts").replace(-1, None),
         pl.col("fold").cast(pl.Int32),
     )
     return frame.filter(pl.Series(tested))

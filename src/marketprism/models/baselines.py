@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from marketprism.core.random import child_seed
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from sklearn.pipeline import Pipeline
+    from threadpoolctl import ThreadpoolController
 
 __all__ = ["CLASSES", "ModelConfig", "build_model", "fit_model", "predict_classes"]
 
@@ -31,7 +33,7 @@ class ModelConfig(Config, frozen=True):
     kind : {"logistic", "lightgbm"}
         Multinomial logistic regression (L2) or gradient boosted trees.
     inverse_penalty : float
-        Logistic: sklearn's ``C``.
+        Logistic: sklearn's ``C``. The default is strict: factors are many and correlated, signals weak.
     trees, leaves, min_leaf_rows, learning_rate : int, int, int, float
         LightGBM: number of rounds, leaves a tree, rows a leaf at least, shrinkage.
     column_share, row_share : float
@@ -43,7 +45,7 @@ class ModelConfig(Config, frozen=True):
     """
 
     kind: Literal["logistic", "lightgbm"] = "logistic"
-    inverse_penalty: float = 0.05
+    inverse_penalty: float = 0.003
     trees: int = 60
     leaves: int = 7
     min_leaf_rows: int = 50
@@ -89,7 +91,7 @@ def build_model(config: ModelConfig, seed: int = 0, *, by_series: bool = False) 
     if config.kind == "logistic":
         from sklearn.linear_model import LogisticRegression
 
-        estimator = LogisticRegression(C=config.inverse_penalty, max_iter=500, tol=1e-6, random_state=state)
+        estimator = LogisticRegression(C=config.inverse_penalty, max_iter=500, tol=1e-5, random_state=state)
     else:
         from lightgbm import LGBMClassifier
 
@@ -122,10 +124,9 @@ def fit_model(model: BaseEstimator, X: npt.NDArray[np.float64], y: npt.NDArray[n
     """
     from sklearn.base import clone
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
 
     fitted = clone(model)
-    with threadpool_limits(limits=1), warnings.catch_warnings():
+    with _one_thread().limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted.fit(X, y)
     return fitted
@@ -133,13 +134,20 @@ def fit_model(model: BaseEstimator, X: npt.NDArray[np.float64], y: npt.NDArray[n
 
 def predict_classes(model: BaseEstimator, X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return ``float64[n, 3]``: probabilities of down, flat and up, 0 for a class never seen in training."""
-    from threadpoolctl import threadpool_limits
-
     result = np.zeros((len(X), len(CLASSES)))
     if len(X) == 0:
         return result
-    with threadpool_limits(limits=1):
+    with _one_thread().limit(limits=1):
         probabilities = np.asarray(model.predict_proba(X), np.float64)
     for position, label in enumerate(model.classes_):
         result[:, CLASSES.index(int(label))] = probabilities[:, position]
     return result
+
+
+@functools.cache
+def _one_thread() -> ThreadpoolController:
+    """Control of the BLAS libraries, found once: looking for them takes longer than a small fit."""
+    from sklearn import linear_model  # noqa: F401  # loads what is to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -45,7 +45,7 @@ class FactorScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Examples
     --------
     >>> FactorScaler().fit_transform(np.array([[1.0], [2.0], [3.0], [np.nan]])).tolist()
-    [[-1.349..., 0.0], [0.0, 0.0], [1.349..., 0.0], [0.0, 1.0]]
+    [[-1.348..., 0.0], [0.0, 0.0], [1.348..., 0.0], [0.0, 1.0]]
     """
 
     def __init__(
@@ -100,17 +100,21 @@ def _robust(
     values: npt.NDArray[np.float64], center: npt.NDArray[np.float64], scale: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Median and IQR / 1.349 of each column; the given ones where a column is empty, sensible ones where constant."""
-    center, scale = center.copy(), scale.copy()
-    for column in range(values.shape[1]):
-        present = values[:, column]
-        present = present[~np.isnan(present)]
-        if present.size == 0:
-            continue
-        low, middle, high = np.quantile(present, (0.25, 0.5, 0.75))
-        spread = (high - low) / _NORMAL_IQR
-        if not spread > 0:
-            spread = float(present.std())
-        center[column] = middle
+    ordered = np.sort(values, axis=0)  # NaN sorts last
+    counts = np.count_nonzero(~np.isnan(values), axis=0)
+    some = counts > 0
+    columns = np.arange(values.shape[1])
+
+    def quantile(share: float) -> npt.NDArray[np.float64]:
+        place = share * np.maximum(counts - 1, 0)
+        below = np.floor(place).astype(np.int64)
+        low, high = ordered[below, columns], ordered[np.minimum(below + 1, np.maximum(counts - 1, 0)), columns]
+        return np.asarray(low + (place - below) * (high - low))
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        middle, spread = quantile(0.5), (quantile(0.75) - quantile(0.25)) / _NORMAL_IQR
+        for column in np.flatnonzero(some & ~(spread > 0)):
+            spread[column] = ordered[: counts[column], column].std()
         # Below the rounding noise of the values themselves a column is constant.
-        scale[column] = spread if np.isfinite(spread) and spread > 1e-12 * abs(middle) and spread > 1e-300 else 1.0
-    return center, scale
+        usable = np.isfinite(spread) & (spread > 1e-12 * np.abs(middle)) & (spread > 1e-300)
+    return np.where(some, middle, center), np.where(some, np.where(usable, spread, 1.0), scale)

@@ -49,8 +49,8 @@ def test_shape_of_the_results(judgement):
     assert set(judgement.models) == {"logistic", "lightgbm"}
     result = judgement.models["lightgbm"].horizons["3_buckets"]
     assert set(result.metrics) == {
-        "ic", "ic_ir", "rank_ic", "auc", "brier_skill", "log_loss_skill", "ece", "hit_rate", "turnover",
-        "gross_pnl_bps", "net_pnl_bps", "gross_sharpe", "net_sharpe", "gross_per_unit_bps",
+        "ic", "ic_after_latency", "ic_ir", "rank_ic", "auc", "brier_skill", "log_loss_skill", "ece", "hit_rate",
+        "turnover", "gross_pnl_bps", "net_pnl_bps", "gross_sharpe", "net_sharpe", "gross_per_unit_bps",
     }  # fmt: skip
     assert result.by_series == {}
     assert result.fold_ic.height == len(judgement.folds) == 3
@@ -103,6 +103,21 @@ def test_panel_is_judged_together_and_apart(make_tape, instruments):
     assert part.metrics["ic"].n == sum(metrics["ic"].n for metrics in part.by_series.values())
     assert result.fitted["logistic"].series == result.series
     assert set(result.summary()["series"]["logistic"]) == set(result.series)
+
+
+def test_moves_before_the_fill_do_not_count_after_latency(make_tape, instruments):
+    """The next bucket's move happens at once: the IC is high, the IC after latency is nothing."""
+    tape = make_tape(900, ic=0.5).with_columns(mid_open=pl.col("mid_last"))
+    config = QUICK.replace(models={"logistic": {}}, horizons=("1_buckets",), control_repeats=3)
+    jump = judge(tape, config, instruments=instruments).models["logistic"].horizons["1_buckets"].metrics
+    assert jump["ic"].star
+    assert abs(jump["ic_after_latency"].value) < 0.1 or np.isnan(jump["ic_after_latency"].value)
+    for scheme in ("raw", "per_second"):
+        calm = judge(make_tape(900, ic=0.5), config.replace(labels={"scheme": scheme}), instruments=instruments)
+        found = calm.models["logistic"].horizons["1_buckets"].metrics
+        assert found["ic_after_latency"].star
+        if scheme == "raw":
+            assert found["ic_after_latency"].value == pytest.approx(found["ic"].value, abs=0.01)
 
 
 def test_instrument_that_left_early_is_left_out_of_the_test(make_tape, instruments):
