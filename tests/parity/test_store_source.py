@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 
+from marketprism.buckets.record import BUCKET_DTYPE
 from marketprism.core.errors import ConfigError, StoreError
 from marketprism.ingest.source import Source
 from marketprism.pipelines.convert import convert
@@ -16,6 +19,7 @@ from marketprism.pipelines.store_sink import open_sink
 from marketprism.pipelines.store_source import StoreSource
 from marketprism.pipelines.verify import verify
 from marketprism.store import Store
+from marketprism.store.frames import read_frame
 from marketprism.testing.streams import canonical
 
 
@@ -105,3 +109,33 @@ def test_windows_and_options(store: Store, tmp_path: Path) -> None:
 def test_no_address_is_no_sink() -> None:
     with open_sink(None, open_source("sim:?seed=3&minutes=1")) as sink:
         assert sink is None
+
+
+def test_results_are_filed_under_the_source_and_a_run(store: Store) -> None:
+    source = open_source("sim:?seed=3&minutes=1")
+    size = 4
+    keys = pl.DataFrame(
+        {
+            "exchange": ["sim"] * size, "market_type": ["spot"] * size, "symbol": ["SIM-USDT"] * size,
+            "bucket_id": range(size),
+        }
+    )  # fmt: skip
+    columns = {}
+    for name in BUCKET_DTYPE.names or ():
+        if name == "trigger":
+            columns[name] = pl.lit("time")
+        elif name != "bucket_id":
+            columns[name] = pl.lit(0.5 if BUCKET_DTYPE[name] == np.float64 else 1_723_161_255_030_314_667)
+    frame = keys.with_columns(**columns, spread=pl.lit(0.25))
+    labels = keys.with_columns(return_1=pl.lit(0.1))
+    predictions = keys.with_columns(model=pl.lit("m"), horizon=pl.lit("1"), fold=pl.lit(0), p_up=pl.lit(0.5))
+    for _ in range(2):  # the same run written again changes nothing
+        with open_sink(str(store.connection.address), source, policy_hash="p") as sink:
+            assert sink is not None
+            sink.write_results(SimpleNamespace(frame=frame), SimpleNamespace(predictions=predictions), labels)
+    assert read_frame(store, "factors").equals(frame)
+    assert read_frame(store, "labels").equals(labels)
+    assert read_frame(store, "predictions").equals(predictions)
+    buckets = read_frame(store, "unified_buckets", source=source.spec)
+    assert buckets["policy_hash"].to_list() == ["p"] * size
+    assert buckets["run"].n_unique() == 1

@@ -140,11 +140,11 @@ def _by_text(values: np.ndarray, null: np.ndarray, what: str) -> Any:
 
 def _first_misfit(texts: Any) -> str:
     limit = Decimal(10) ** (WIDE.precision - WIDE.scale)
-    for text in filter(None, texts.to_pylist()):
-        value = Decimal(text)
-        if abs(value) >= limit or -int(value.normalize().as_tuple().exponent) > WIDE.scale:
-            return str(text)
-    return "not representable"
+    return next(
+        str(text)
+        for text in filter(None, texts.to_pylist())
+        if abs(Decimal(text)) >= limit or -int(Decimal(text).normalize().as_tuple().exponent) > WIDE.scale
+    )
 
 
 def decimals_to_floats(column: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ from marketprism.core.block import EventBlock
 from marketprism.core.errors import StoreError
 from marketprism.core.schema import EVENT_TYPES
 from marketprism.core.tables import block_to_tables
-from marketprism.store import Store, StoreConfig, StoreReader, StoreWriter
+from marketprism.store import Store, StoreConfig, StoreReader, StoreWriter, migrations
 from marketprism.store import reader as reader_module
 from marketprism.store.store import content_token
 from marketprism.testing.streams import canonical, every_column_stream
@@ -222,3 +222,18 @@ def test_sizes_name_every_table(store: Store) -> None:
     for name in EVENT_TYPES:
         assert {("marketprism_hot", name), ("marketprism_cold", name)} <= names
     assert ("marketprism_features", "unified_buckets") in names
+
+
+def test_an_older_store_is_upgraded_step_by_step(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = store.connection.address.path
+    assert path is not None
+    config = StoreConfig(prefix="older")
+    Store.open(path, config).close()
+    step = "ALTER TABLE {prefix}_hot.trade ADD COLUMN venue_note String DEFAULT 'old'"
+    monkeypatch.setattr(migrations, "MIGRATIONS", ((2, "venue note", (step,)),))
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 2)
+    for _ in range(2):  # the second opening finds nothing to do
+        Store.open(path, config).close()
+    found = store.connection.query("SELECT version, name FROM older_features.schema_migrations FINAL ORDER BY version")
+    assert found.rows() == [(1, "initial"), (2, "venue note")]
+    assert store.connection.query("SELECT venue_note FROM older_hot.trade").columns == ["venue_note"]
