@@ -48,6 +48,37 @@ def _put(out, k, ts, latency, instrument, kind, flags, side, price, quantity):  
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _derive_trade(own, volume, value, unit, continuous):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return (price in ticks, 0 for none; side; flags) of what was traded since the instrument's previous row."""
+    traded = volume - own[_VOLUME]
+    turnover = value - own[_VALUE]
+    each = traded * unit  # turnover at a price of one tick
+    ticks = (2 * turnover + each) // (2 * each) if turnover > 0 else 0
+    if not continuous or own[_CALL] == 1:
+        return ticks, 0, _DERIVED_BOTH | _AUCTION_FLAG
+    side = 0
+    if own[_MID2] > 0:
+        above = 2 * turnover - own[_MID2] * each
+        side = 1 if above > 0 else (-1 if above < 0 else 0)
+    return ticks, side, _DERIVED_BOTH
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _put_book(out, k, ts, latency, instrument, price, size):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write a snapshot message; return the next free row."""
+    first = k
+    for s in range(2):
+        for j in range(LEVELS):
+            if price[s, j] != 0:
+                _put(out, k, ts, latency, instrument, _SNAPSHOT, 0, 1 - 2 * s, price[s, j], size[s, j])
+                k += 1
+    if k > first:
+        out[first].flags |= _FIRST
+        out[k - 1].flags |= _LAST
+    return k
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def convert(  # type: ignore[no-untyped-def]
     ts,
     day,
@@ -93,21 +124,12 @@ def convert(  # type: ignore[no-untyped-def]
             if volume[i] > 0:
                 notes[1] += 1  # traded before the first row: nobody knows when
         elif volume[i] > own[_VOLUME]:
-            traded = volume[i] - own[_VOLUME]
-            turnover = value[i] - own[_VALUE]
-            each = traded * unit[i]  # turnover at a price of one tick
-            ticks = (2 * turnover + each) // (2 * each) if turnover > 0 else 0
+            ticks, side, flags = _derive_trade(own, volume[i], value[i], unit[i], continuous)
             if ticks < 1:
                 notes[2] += 1
             elif emit[i]:
-                flags = _DERIVED_BOTH
-                side = 0
-                if not continuous or own[_CALL] == 1:
-                    flags |= _AUCTION_FLAG
-                elif own[_MID2] > 0:
-                    above = 2 * turnover - own[_MID2] * each
-                    side = 1 if above > 0 else (-1 if above < 0 else 0)
-                _put(out, k, ts[i], latency, instrument[i], _TRADE, flags, side, ticks, float(traded))
+                traded = float(volume[i] - own[_VOLUME])
+                _put(out, k, ts[i], latency, instrument[i], _TRADE, flags, side, ticks, traded)
                 k += 1
         own[_SEEN], own[_DAY], own[_VOLUME], own[_LAST_TS] = 1, day[i], volume[i], ts[i]
         own[_CALL] = 1 if call[i] else 0
@@ -117,25 +139,8 @@ def convert(  # type: ignore[no-untyped-def]
             continue
         first = k
         if emit[i]:
-            for s in range(2):
-                for j in range(LEVELS):
-                    if price[i, s, j] != 0:
-                        _put(
-                            out,
-                            k,
-                            ts[i],
-                            latency,
-                            instrument[i],
-                            _SNAPSHOT,
-                            0,
-                            1 - 2 * s,
-                            price[i, s, j],
-                            size[i, s, j],
-                        )
-                        k += 1
+            k = _put_book(out, k, ts[i], latency, instrument[i], price[i], size[i])
         if k > first:
-            out[first].flags |= _FIRST
-            out[k - 1].flags |= _LAST
             own[_LIVE] = 1
             own[_SESSION] = session[i]
         both = price[i, 0, 0] != 0 and price[i, 1, 0] != 0

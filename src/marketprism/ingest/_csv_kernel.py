@@ -18,6 +18,7 @@ _POW10_INT = np.array([10**i for i in range(19)], np.int64)
 _POW10 = np.array([float(10**i) for i in range(23)], np.float64)
 _COMMA, _QUOTE, _MINUS, _DOT, _ZERO, _NINE, _CR = 44, 34, 45, 46, 48, 57, 13
 _E, _SMALL_E = 69, 101
+# Membership is tested in tuples: Numba would build a set for every test.
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -71,8 +72,11 @@ def _plain_fixed(buf, a, b, digits, exact):  # type: ignore[no-untyped-def]  # p
 @njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _fixed(buf, a, b, digits, exact):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Like ``_plain_fixed``, with an exponent: it moves the point, so the mantissa is read with more digits."""
+    ok, value = _plain_fixed(buf, a, b, digits, exact)
+    if ok:
+        return True, value
     for i in range(b - 1, max(a, b - 5), -1):
-        if buf[i] in {_E, _SMALL_E}:
+        if buf[i] in (_E, _SMALL_E):
             below = i + 1 < b and buf[i + 1] == _MINUS
             power = 0
             if i + 1 + below == b:
@@ -85,7 +89,7 @@ def _fixed(buf, a, b, digits, exact):  # type: ignore[no-untyped-def]  # pragma:
             if shifted < 0 or shifted > 40:
                 return False, 0
             return _plain_fixed(buf, a, i, shifted, exact)
-    return _plain_fixed(buf, a, b, digits, exact)
+    return False, 0
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -124,7 +128,7 @@ def _float(buf, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
             i += 1
     if seen == 0:
         return False, 0.0
-    if i < b and buf[i] in {_E, _SMALL_E}:
+    if i < b and buf[i] in (_E, _SMALL_E):
         i += 1
         below = i < b and buf[i] == _MINUS
         i += below
@@ -139,6 +143,23 @@ def _float(buf, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
         return False, 0.0
     result = value / _POW10[scale] if scale >= 0 else value * _POW10[-scale]
     return True, -result if negative else result
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _bounds(buf, i, end):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return (start, stop, where the comma or the line's end is) of the cell at ``i``; -1 for broken quotes."""
+    a = i
+    if i < end and buf[i] == _QUOTE:
+        a = i + 1
+        i = a
+        while i < end and buf[i] != _QUOTE:
+            i += 1
+        if i >= end or (i + 1 < end and buf[i + 1] != _COMMA):
+            return a, a, -1
+        return a, i, i + 1
+    while i < end and buf[i] != _COMMA:
+        i += 1
+    return a, i, i
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -159,72 +180,31 @@ def parse_rows(  # type: ignore[no-untyped-def]
         if i == end:
             status[r] = BLANK
             continue
-        field = 0
-        good = True
-        while True:
-            if i < end and buf[i] == _QUOTE:
-                a = i + 1
-                i = a
-                while i < end and buf[i] != _QUOTE:
-                    i += 1
-                b = i
-                i += 1
-                if i > end or (i < end and buf[i] != _COMMA):
-                    good = False
-                    break
-            else:
-                a = i
-                while i < end and buf[i] != _COMMA:
-                    i += 1
-                b = i
-            if field < fields and kinds[field] != SKIP:
-                kind, slot = kinds[field], slots[field]
-                if kind == TEXT:
-                    if b - a > TEXT_BYTES or (a == b and not optional[field]):
-                        good = False
-                        break
-                    for k in range(b - a):
-                        out_text[slot, r, k] = buf[a + k]
-                    for k in range(b - a, TEXT_BYTES):
-                        out_text[slot, r, k] = 0
-                elif a == b:
-                    if not optional[field]:
-                        good = False
-                        break
+        field, good = 0, True
+        while good:
+            a, b, i = _bounds(buf, i, end)
+            good = i >= 0
+            kind = kinds[field] if good and field < fields else SKIP
+            if kind != SKIP:
+                # Written out here: handing the output arrays to a function costs more than reading the cell.
+                slot = slots[field]
+                if a == b:
+                    good = optional[field]
                     if kind == FIXED:
                         out_int[slot, r] = np.int64(default[field])
-                    else:
+                    elif kind == FLOAT:
                         out_float[slot, r] = default[field]
                 elif kind == FIXED:
-                    ok, integer = _fixed(buf, a, b, digits[field], exact[field])
-                    if not ok:
-                        good = False
-                        break
-                    out_int[slot, r] = integer
-                else:
-                    ok, number = _float(buf, a, b)
-                    if not ok:
-                        good = False
-                        break
-                    out_float[slot, r] = number
+                    good, out_int[slot, r] = _fixed(buf, a, b, digits[field], exact[field])
+                elif kind == FLOAT:
+                    good, out_float[slot, r] = _float(buf, a, b)
+                if kind == TEXT:
+                    good = good and b - a <= TEXT_BYTES
+                    for k in range(TEXT_BYTES):
+                        out_text[slot, r, k] = buf[a + k] if good and k < b - a else 0
             field += 1
             if i >= end:
                 break
-            i += 1  # the comma; a line that ends on it has one more, empty field
-            if i == end:
-                if field < fields and kinds[field] != SKIP and not optional[field]:
-                    good = False
-                elif field < fields and kinds[field] != SKIP:
-                    if kinds[field] == FIXED:
-                        out_int[slots[field], r] = np.int64(default[field])
-                    elif kinds[field] == FLOAT:
-                        out_float[slots[field], r] = default[field]
-                    else:
-                        for k in range(TEXT_BYTES):
-                            out_text[slots[field], r, k] = 0
-                field += 1
-                break
-        if not good or field < fields or (width > 0 and field != width):
-            status[r] = UNUSUAL
-        else:
-            status[r] = OK
+            i += 1  # behind the comma; a line that ends on it has one more, empty field
+        enough = field >= fields and (width in (0, field))
+        status[r] = OK if good and enough else UNUSUAL

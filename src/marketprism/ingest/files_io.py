@@ -225,7 +225,7 @@ def _open_zip(file: Path, member: str) -> tuple[Callable[[int], bytes], Callable
             raise SourceError(f"{file.name} holds no {member!r}", hint=f"it holds {', '.join(names[:8])}")
         try:
             stream = stack.enter_context(archive.open(member))
-        except (RuntimeError, NotImplementedError) as error:  # encrypted, or a compression zipfile does not know
+        except RuntimeError as error:  # encrypted, or a compression that zipfile does not know
             raise SourceError(f"{file.name}!{member} cannot be read: {error}", hint="repack it as plain zip") from error
         return stream.read, stack.pop_all().close
     raise SourceError(f"{file.name} cannot be read")  # pragma: no cover (ExitStack swallows nothing)

@@ -21,7 +21,7 @@ def _days(year, month, day):  # type: ignore[no-untyped-def]  # pragma: no cover
         return BAD
     leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0
     longest = 31
-    if month in {4, 6, 9, 11}:
+    if month in (4, 6, 9, 11):
         longest = 30
     elif month == 2:
         longest = 29 if leap else 28
@@ -70,7 +70,7 @@ def _time(values, lengths, first, count):  # type: ignore[no-untyped-def]  # pra
     groups = count - first
     if groups == 1 or (groups == 2 and values[first + 1] == 0 and lengths[first] > 2):
         return _compact(values[first], lengths[first])
-    if groups not in {3, 4} or lengths[first] > 2 or lengths[first + 1] > 2 or lengths[first + 2] > 2:
+    if groups not in (3, 4) or lengths[first] > 2 or lengths[first + 1] > 2 or lengths[first + 2] > 2:
         return BAD
     fraction = np.int64(0)
     if groups == 4:
@@ -103,7 +103,7 @@ def _parse(text, with_date, with_time, days, ns):  # type: ignore[no-untyped-def
                     break
                 values[count - 1] = values[count - 1] * 10 + (c - 48)
                 lengths[count - 1] += 1
-            elif c in {32, 45, 46, 47, 58, 84, 95}:  # blank - . / : T _
+            elif c in (32, 45, 46, 47, 58, 84, 95):  # blank - . / : T _
                 inside = False
             else:
                 good = False
@@ -118,7 +118,7 @@ def _parse(text, with_date, with_time, days, ns):  # type: ignore[no-untyped-def
             elif lengths[0] == 8:
                 days[r] = _days(values[0] // 10_000, values[0] // 100 % 100, values[0] % 100)
                 first = 1
-            elif lengths[0] in {14, 17} and count == 1:
+            elif lengths[0] in (14, 17) and count == 1:
                 rest = lengths[0] - 8
                 date = values[0] // 10**rest
                 days[r] = _days(date // 10_000, date // 100 % 100, date % 100)
