@@ -1,18 +1,48 @@
 """Judgement: purged walk-forward, metrics with block-bootstrap intervals, costs, and controls with every report."""
 
+from marketprism.evaluate.compare import DieboldMariano, diebold_mariano
 from marketprism.evaluate.config import CostConfig, JudgeConfig
 from marketprism.evaluate.controls import Control, suspected_leaks
+from marketprism.evaluate.decay import SignalDecay, effective_sharpe, information_by_delay, information_by_rows
+from marketprism.evaluate.drift import DriftTest, drift_test, kolmogorov_smirnov, population_stability_index
 from marketprism.evaluate.factor_table import factor_table
 from marketprism.evaluate.judge import judge
 from marketprism.evaluate.judgement import FittedModel, HorizonResult, Judgement, ModelResult
 from marketprism.evaluate.metric import Metric
-from marketprism.evaluate.metrics import expected_calibration_error
+from marketprism.evaluate.multiple import benjamini_hochberg, bonferroni, holm
+from marketprism.evaluate.performance import (
+    calmar_ratio,
+    drawdowns,
+    maximum_drawdown,
+    performance_metrics,
+    return_hit_rate,
+    sortino_ratio,
+)
+from marketprism.evaluate.reliability import (
+    CalibrationTest,
+    best_possible_brier,
+    calibration_test,
+    expected_calibration_error,
+)
+from marketprism.evaluate.resample import block_bootstrap, optimal_block_lengths, stationary_bootstrap
+from marketprism.evaluate.sharpe import (
+    deflated_sharpe_ratio,
+    expected_maximum_sharpe,
+    minimum_track_record,
+    probabilistic_sharpe_ratio,
+    serial_sharpe_ratio,
+    sharpe_ratio,
+)
 from marketprism.evaluate.splitters import PurgedWalkForward
+from marketprism.evaluate.superior import SuperiorityTest, reality_check, superior_predictive_ability
 from marketprism.evaluate.walkforward import Fold, WalkForward, walk_forward
 
 __all__ = [
+    "CalibrationTest",
     "Control",
     "CostConfig",
+    "DieboldMariano",
+    "DriftTest",
     "FittedModel",
     "Fold",
     "HorizonResult",
@@ -21,10 +51,41 @@ __all__ = [
     "Metric",
     "ModelResult",
     "PurgedWalkForward",
+    "SignalDecay",
+    "SuperiorityTest",
     "WalkForward",
+    "benjamini_hochberg",
+    "best_possible_brier",
+    "block_bootstrap",
+    "bonferroni",
+    "calibration_test",
+    "calmar_ratio",
+    "deflated_sharpe_ratio",
+    "diebold_mariano",
+    "drawdowns",
+    "drift_test",
+    "effective_sharpe",
     "expected_calibration_error",
+    "expected_maximum_sharpe",
     "factor_table",
+    "holm",
+    "information_by_delay",
+    "information_by_rows",
     "judge",
+    "kolmogorov_smirnov",
+    "maximum_drawdown",
+    "minimum_track_record",
+    "optimal_block_lengths",
+    "performance_metrics",
+    "population_stability_index",
+    "probabilistic_sharpe_ratio",
+    "reality_check",
+    "return_hit_rate",
+    "serial_sharpe_ratio",
+    "sharpe_ratio",
+    "sortino_ratio",
+    "stationary_bootstrap",
+    "superior_predictive_ability",
     "suspected_leaks",
     "walk_forward",
 ]

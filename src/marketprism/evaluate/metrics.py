@@ -8,15 +8,15 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from marketprism.core.errors import DataError
 from marketprism.evaluate.bootstrap import BlockPlan, interval, resample_sums, resample_weighted_auc
 from marketprism.evaluate.metric import ENOUGH_BLOCKS, ENOUGH_ROWS, Metric
 
 __all__ = [
     "area_under_curve",
     "brier_skill",
+    "calibration_columns",
     "calibration_error",
-    "expected_calibration_error",
+    "calibration_parts",
     "hit_rate",
     "information_coefficient",
     "information_ratio",
@@ -213,7 +213,8 @@ def hit_rate(score: _Floats, returns: _Floats, plan: BlockPlan, level: float = 0
     )
 
 
-def _bin_columns(probability: _Floats, outcome: npt.NDArray[np.bool_], bins: int) -> _Floats:
+def calibration_columns(probability: _Floats, outcome: npt.NDArray[np.bool_], bins: int) -> _Floats:
+    """Terms per row whose sums give the calibration error: gap, p (1 - p) and 1 in the row's bin, shape (n, 3 bins)."""
     place = np.clip((probability * bins).astype(np.int64), 0, bins - 1)
     columns = np.zeros((probability.size, 3 * bins))
     rows = np.arange(probability.size)
@@ -223,8 +224,8 @@ def _bin_columns(probability: _Floats, outcome: npt.NDArray[np.bool_], bins: int
     return columns
 
 
-def _ece_parts(sums: _Floats) -> tuple[_Floats, _Floats]:
-    """Raw ECE, and the part of it that sampling noise adds."""
+def calibration_parts(sums: _Floats) -> tuple[_Floats, _Floats]:
+    """Raw ECE from column sums ``(..., 3 bins)``, and the part of it that sampling noise adds."""
     gap, variance, count = np.split(sums, 3, axis=-1)
     total = count.sum(-1)
     raw = np.abs(gap).sum(-1) / total
@@ -233,54 +234,17 @@ def _ece_parts(sums: _Floats) -> tuple[_Floats, _Floats]:
     return raw, chance.sum(-1) / total
 
 
-def expected_calibration_error(
-    outcome: npt.ArrayLike, probability: npt.ArrayLike, bins: int = 15, *, debias: bool = True
-) -> float:
-    """ECE with equal-width bins: mean over rows of |mean probability - observed share| of the row's bin.
-
-    Even a perfect model has a positive ECE from sampling noise: on average ``sqrt(2/pi) s`` a bin, where s is the
-    standard error of the bin's gap g under perfect calibration. ``debias`` subtracts ``2/sqrt(pi) s exp(-g^2/2s^2)``,
-    which has that mean for a perfect model (it then scores about 0; slightly negative values occur) and vanishes for
-    a gap that is many standard errors wide, where noise adds nothing.
-
-    Parameters
-    ----------
-    outcome : array of bool or 0/1, shape (n,)
-        What happened.
-    probability : array of float, shape (n,)
-        What was predicted, in [0, 1].
-
-    Raises
-    ------
-    DataError
-        Sizes differ, nothing was given, or a probability lies outside [0, 1].
-
-    Examples
-    --------
-    >>> round(expected_calibration_error([1, 1, 0, 0], [0.9, 0.9, 0.1, 0.1], debias=False), 3)
-    0.1
-    """
-    truth, p = np.asarray(outcome), np.asarray(probability, np.float64)
-    if truth.shape != p.shape or p.ndim != 1 or p.size == 0:
-        raise DataError(f"outcomes had shape {truth.shape}, probabilities {p.shape}", hint="pass two equal vectors")
-    wrong = ~((p >= 0) & (p <= 1))
-    if wrong.any():
-        raise DataError(f"probability was {p[wrong][0]}", hint="expected numbers in [0, 1]")
-    raw, chance = _ece_parts(_bin_columns(p, truth.astype(bool), bins).sum(0))
-    return float(raw - chance) if debias else float(raw)
-
-
 def calibration_error(probability: _Floats, outcome: npt.NDArray[np.bool_], plan: BlockPlan, level: float) -> Metric:
     """Debiased ECE (15 bins) of one class's probability, with an interval that is debiased a second time.
 
     Resampling adds sampling noise once more, so replications are shifted down by their mean excess.
     """
-    columns = _bin_columns(probability, outcome, 15)
+    columns = calibration_columns(probability, outcome, 15)
     used = columns[:, 30:].any(axis=0)
     columns = columns[:, np.tile(used, 3)]
-    raw, chance = _ece_parts(columns.sum(0))
+    raw, chance = calibration_parts(columns.sum(0))
     value = float(raw - chance)
-    again, again_chance = _ece_parts(resample_sums(columns, plan))
+    again, again_chance = calibration_parts(resample_sums(columns, plan))
     samples = again - again_chance
     samples = samples - (samples.mean() - value)
     note = f"raw {float(raw):.4f} less {float(chance):.4f} that sampling noise adds"
