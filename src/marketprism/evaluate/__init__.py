@@ -5,6 +5,7 @@ from marketprism.evaluate.config import CostConfig, JudgeConfig
 from marketprism.evaluate.controls import Control, suspected_leaks
 from marketprism.evaluate.decay import SignalDecay, effective_sharpe, information_by_delay, information_by_rows
 from marketprism.evaluate.drift import DriftTest, drift_test, kolmogorov_smirnov, population_stability_index
+from marketprism.evaluate.events import Discontinuity, EventStudy, event_study, regression_discontinuity
 from marketprism.evaluate.factor_table import factor_table
 from marketprism.evaluate.judge import judge
 from marketprism.evaluate.judgement import FittedModel, HorizonResult, Judgement, ModelResult
@@ -33,6 +34,7 @@ from marketprism.evaluate.sharpe import (
     serial_sharpe_ratio,
     sharpe_ratio,
 )
+from marketprism.evaluate.slices import Stability, hour_of_day, information_by, periodic_information, stability
 from marketprism.evaluate.splitters import PurgedWalkForward
 from marketprism.evaluate.superior import SuperiorityTest, reality_check, superior_predictive_ability
 from marketprism.evaluate.walkforward import Fold, WalkForward, walk_forward
@@ -42,7 +44,9 @@ __all__ = [
     "Control",
     "CostConfig",
     "DieboldMariano",
+    "Discontinuity",
     "DriftTest",
+    "EventStudy",
     "FittedModel",
     "Fold",
     "HorizonResult",
@@ -52,6 +56,7 @@ __all__ = [
     "ModelResult",
     "PurgedWalkForward",
     "SignalDecay",
+    "Stability",
     "SuperiorityTest",
     "WalkForward",
     "benjamini_hochberg",
@@ -65,10 +70,13 @@ __all__ = [
     "drawdowns",
     "drift_test",
     "effective_sharpe",
+    "event_study",
     "expected_calibration_error",
     "expected_maximum_sharpe",
     "factor_table",
     "holm",
+    "hour_of_day",
+    "information_by",
     "information_by_delay",
     "information_by_rows",
     "judge",
@@ -77,13 +85,16 @@ __all__ = [
     "minimum_track_record",
     "optimal_block_lengths",
     "performance_metrics",
+    "periodic_information",
     "population_stability_index",
     "probabilistic_sharpe_ratio",
     "reality_check",
+    "regression_discontinuity",
     "return_hit_rate",
     "serial_sharpe_ratio",
     "sharpe_ratio",
     "sortino_ratio",
+    "stability",
     "stationary_bootstrap",
     "superior_predictive_ability",
     "suspected_leaks",
