@@ -130,9 +130,9 @@ def test_results_are_filed_under_the_source_and_a_run(store: Store) -> None:
     labels = keys.with_columns(return_1=pl.lit(0.1))
     predictions = keys.with_columns(model=pl.lit("m"), horizon=pl.lit("1"), fold=pl.lit(0), p_up=pl.lit(0.5))
     for _ in range(2):  # the same run written again changes nothing
-        with open_sink(str(store.connection.address), source, policy_hash="p") as sink:
+        with open_sink(str(store.connection.address), source) as sink:
             assert sink is not None
-            sink.write_results(SimpleNamespace(frame=frame), SimpleNamespace(predictions=predictions), labels)
+            sink.write_results(SimpleNamespace(frame=frame), SimpleNamespace(predictions=predictions), labels, "p")
     assert read_frame(store, "factors").equals(frame)
     assert read_frame(store, "labels").equals(labels)
     assert read_frame(store, "predictions").equals(predictions)

@@ -90,7 +90,7 @@ class JudgeConfig(Config, frozen=True):
     replications, level : int, float
         Bootstrap replications and coverage of intervals.
     control_repeats : int
-        Label shuffles of the shuffled-label control.
+        Most label shuffles of the shuffled-label control; large samples get fewer, at least three.
     leak_ceiling : float
         An absolute IC at or above this is called a suspected leak.
     min_rows : int

@@ -29,6 +29,9 @@ PLANTED = "planted_leak"
 """Name of the factor that the planted-leak control injects."""
 
 _NOISE_FACTORS = 5
+_MIN_REPEATS = 3
+_SHUFFLED_ROWS = 60_000
+"""Rows that all shuffles together may train on, beyond the least number of shuffles."""
 _STRICT = 0.99
 """Coverage of the controls' intervals: one false alarm in a hundred."""
 
@@ -112,7 +115,9 @@ def shuffled_label_control(
     """
     overlap = max(1, len(problem.series)) * overlap_rows(problem)
     values, fold = [], np.empty(0, np.int64)
-    for repeat in range(config.control_repeats):
+    # Large samples need fewer shuffles for the same certainty, and each one trains every fold.
+    repeats = max(_MIN_REPEATS, min(config.control_repeats, _SHUFFLED_ROWS // max(1, int(problem.labelled.sum()))))
+    for repeat in range(repeats):
 
         def relabel(number: int, classes: npt.NDArray[np.int8], repeat: int = repeat) -> npt.NDArray[np.int8]:
             return permute_blocks(classes, overlap, stream(config.seed, "shuffle", repeat, number))

@@ -46,16 +46,16 @@ class StreamHash:
         """Add the next block."""
         rows = np.ascontiguousarray(block.rows)
         packed = rows.view(np.uint8).reshape(len(rows), ROW_DTYPE.itemsize)[:, :_ROW_BYTES]
-        # Payload indices depend on the blocks; the payloads themselves are what counts.
-        if block.payloads:
-            packed = packed.copy()
-            offset = ROW_DTYPE.fields["payload"][1] if ROW_DTYPE.fields else 0
-            packed[:, offset : offset + 4] = 0
-            for row in np.flatnonzero(rows["payload"] >= 0).tolist():
-                table = block.payloads[int(rows["kind"][row])]
-                self._hash.update(packed[row].tobytes() + table[int(rows["payload"][row])].tobytes())
-            packed = packed[rows["payload"] < 0]
-        self._hash.update(np.ascontiguousarray(packed).data)
+        start = 0
+        # Payload indices depend on the blocks: the payload itself is hashed in their place.
+        for row in np.flatnonzero(rows["payload"] >= 0).tolist():
+            self._hash.update(np.ascontiguousarray(packed[start:row]).data)
+            own = rows[row : row + 1].copy()
+            own["payload"] = 0
+            table = block.payloads[int(own["kind"][0])]
+            self._hash.update(own.tobytes()[:_ROW_BYTES] + table[int(rows["payload"][row])].tobytes())
+            start = row + 1
+        self._hash.update(np.ascontiguousarray(packed[start:]).data)
 
     def hexdigest(self) -> str:
         """Return the digest of what was added so far."""

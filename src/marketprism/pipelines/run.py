@@ -27,7 +27,7 @@ __all__ = ["RunResult", "run"]
 class _Store(BlockSink, Protocol):
     """A store that also takes what was derived from the events."""
 
-    def write_results(self, collected: Collected, judgement: Judgement, labels: pl.DataFrame) -> None:
+    def write_results(self, collected: Collected, judgement: Judgement, labels: pl.DataFrame, policy_hash: str) -> None:
         """Write buckets, factors, labels and predictions."""
 
 
@@ -107,7 +107,7 @@ def run(
     seconds["judge"] = time.perf_counter() - mark
     if store is not None:
         mark = time.perf_counter()
-        store.write_results(collected, judgement, judgement.labels.frame)
+        store.write_results(collected, judgement, judgement.labels.frame, config.engine.buckets.hash)
         seconds["sinks"] += time.perf_counter() - mark
     mark = time.perf_counter()
     say("report")

@@ -30,21 +30,18 @@ class StoreSink:
         Where to.
     source : Source
         Named by its text in the key column ``source``.
-    policy_hash : str, default ""
-        Hash of the bucket configuration, noted with the buckets.
     """
 
-    def __init__(self, store: Store, source: Source, policy_hash: str = "") -> None:
+    def __init__(self, store: Store, source: Source) -> None:
         self.store = store
         self.source = source.spec
-        self.policy_hash = policy_hash
         self._writer = StoreWriter(store, source.spec, source.instruments)
 
     def write(self, block: EventBlock) -> None:
         """Take the next block of the stream."""
         self._writer.write(block)
 
-    def write_results(self, collected: Collected, judgement: Judgement, labels: pl.DataFrame) -> None:
+    def write_results(self, collected: Collected, judgement: Judgement, labels: pl.DataFrame, policy_hash: str) -> None:
         """Write what is left of the events, then buckets, factors, labels and predictions.
 
         They are filed under the source and a ``run`` that is derived from the factor table: the same run written
@@ -53,7 +50,7 @@ class StoreSink:
         self._writer.close()
         frame = collected.frame
         run = content_token("run", frame)[:16]
-        write_frame(self.store, "unified_buckets", frame, source=self.source, run=run, policy_hash=self.policy_hash)
+        write_frame(self.store, "unified_buckets", frame, source=self.source, run=run, policy_hash=policy_hash)
         write_frame(self.store, "factors", frame, source=self.source, run=run)
         write_frame(self.store, "labels", labels, source=self.source, run=run)
         if judgement.predictions.height:
@@ -65,7 +62,7 @@ class StoreSink:
 
 
 @contextmanager
-def open_sink(dsn: str | None, source: Source, *, policy_hash: str = "") -> Iterator[StoreSink | None]:
+def open_sink(dsn: str | None, source: Source) -> Iterator[StoreSink | None]:
     """Open a sink for the time of a run; None without an address.
 
     Raises
@@ -77,6 +74,6 @@ def open_sink(dsn: str | None, source: Source, *, policy_hash: str = "") -> Iter
         yield None
         return
     with Store.open(dsn) as store:
-        sink = StoreSink(store, source, policy_hash)
+        sink = StoreSink(store, source)
         yield sink
         sink.close()

@@ -105,7 +105,8 @@ def test_a_batch_sent_twice_is_single_within_and_beyond_the_window(store: Store)
     assert store.connection.query(count.format(""))["n"].item() == frame.height
     # Beyond the window tokens are forgotten; the key keeps rows single. Another token is the same situation.
     store.connection.insert("marketprism_hot.trade", frame, "forgotten")
-    assert store.connection.query(count.format(""))["n"].item() == 2 * frame.height
+    # Both copies are there until the server merges them, which it may already have done.
+    assert store.connection.query(count.format(""))["n"].item() in {frame.height, 2 * frame.height}
     assert store.connection.query(count.format("FINAL"))["n"].item() == frame.height
     size = next(size for size in store.sizes() if (size.database, size.table) == ("marketprism_hot", "trade"))
     assert size.rows == store.connection.query("SELECT count() AS n FROM marketprism_hot.trade FINAL")["n"].item()
