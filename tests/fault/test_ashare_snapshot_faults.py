@@ -341,3 +341,13 @@ def test_bad_options(tmp_path: Path, query: str, error: str) -> None:
 def test_a_given_tick_wins(tmp_path: Path) -> None:
     block = concat(open_source(_write(tmp_path, DAY[2:4]) + "?tick=0.001"))
     assert block.rows["price"][0] == 10_000
+
+
+def test_volume_of_the_opening_cross_in_the_first_continuous_row(tmp_path: Path) -> None:
+    rows = [DAY[0], _row("09:30:03.000", 1000, 10_000.0), _row("09:30:06.000", 1100, 11_001.0)]
+    assert _events(concat(open_source(_write(tmp_path, rows)))) == [
+        ("trade", 93003, 1000, 1000.0, 0, True),
+        ("book", 93003),
+        ("trade", 93006, 1001, 100.0, 1, False),
+        ("book", 93006),
+    ]

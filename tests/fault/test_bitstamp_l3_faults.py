@@ -266,3 +266,9 @@ def test_refused_files(tmp_path: Path) -> None:
 def test_bad_ticks(tmp_path: Path, tick: str) -> None:
     with pytest.raises(MarketPrismError, match=f"tick was '{tick}'"):
         open_source(f"{_write(tmp_path, LINES)}?tick={tick}")
+
+
+def test_an_execution_before_anything_known_gives_no_derived_trade(tmp_path: Path) -> None:
+    lines = [_order(0, "created", 5, "10.00", "1.0", 0), _order(2, "deleted", 5, "10.00", "0.0", 0)]
+    block = concat(open_source(_write(tmp_path, _table(lines), "a.csv")))
+    assert [EventKind(kind).name for kind in block.rows["kind"].tolist()] == ["ORDER_ADD", "ORDER_EXECUTE"]

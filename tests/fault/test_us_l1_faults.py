@@ -266,3 +266,11 @@ def test_a_stray_finer_price_is_off_tick(tmp_path: Path) -> None:
     assert source.instrument.tick == 0.01
     assert concat(source).rows["price"].max() == 1001
     assert "price off tick 0.01" in source.report.rejected
+
+
+def test_halves_of_different_times_are_two_quotes(tmp_path: Path) -> None:
+    quotes = [f"{NINE},100000,300,0,0,N,1,0", f"{NINE + 1},0,0,100100,200,Q,1,0"]
+    assert _events(concat(open_source(_write(tmp_path, quotes, [])))) == [
+        ("q", 0, 1000, 300.0, 0, 0.0),
+        ("q", 1, 1000, 300.0, 1001, 200.0),
+    ]

@@ -137,6 +137,7 @@ def test_counts_and_totals(data_dir: Path, day: tuple[Source, EventBlock]) -> No
     reasons = [GapReason(reason) for reason in block.payload(EventKind.GAP)["reason"]]
     assert reasons == [GapReason.SESSION_BREAK, GapReason.SESSION_BREAK]
     assert source.instrument.key == "sse:equity:600519"
+    assert source.files == (str(data_dir / FILE),)
 
 
 def test_clocks(day: tuple[Source, EventBlock]) -> None:

@@ -97,6 +97,7 @@ def test_ibm_counts_gap_and_order(ibm: tuple[Source, EventBlock]) -> None:
     assert source.report.notes["trades not priced at their time"] == 112
     assert source.report.facts["session"] == "9:30 to 16:00"
     assert source.instrument.key == "us:equity:IBM"
+    assert len(source.files) == 4
     (gap,) = block.payload(EventKind.GAP)
     assert gap["reason"] == GapReason.SESSION_BREAK
     at = int(np.flatnonzero(block.rows["kind"] == EventKind.GAP)[0])

@@ -70,11 +70,10 @@ class TimeSorter:
         return joined if (times[1:] >= times[:-1]).all() else joined.take(np.argsort(times, kind="stable"))
 
     def _write(self, chunk: Chunk) -> None:
-        if self._spool is None:
-            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 (closed on exit)
+        spool = self._opened()
         offset = sum(rows for _, rows, _ in self._runs)
-        self._spool.seek(offset * ROW_DTYPE.itemsize)
-        self._spool.write(np.ascontiguousarray(chunk.rows).data)
+        spool.seek(offset * ROW_DTYPE.itemsize)
+        spool.write(np.ascontiguousarray(chunk.rows).data)
         self._runs.append((offset, len(chunk), chunk.payloads))
 
     def _run(self, index: int, step: int) -> Iterator[Chunk]:
@@ -84,7 +83,11 @@ class TimeSorter:
             yield Chunk(rows, payloads).take(slice(None))
 
     def _read(self, start: int, count: int) -> np.ndarray[Any, Any]:
+        spool = self._opened()
+        spool.seek(start * ROW_DTYPE.itemsize)
+        return np.frombuffer(spool.read(count * ROW_DTYPE.itemsize), ROW_DTYPE).copy()
+
+    def _opened(self) -> IO[bytes]:
         if self._spool is None:
-            return np.zeros(0, ROW_DTYPE)
-        self._spool.seek(start * ROW_DTYPE.itemsize)
-        return np.frombuffer(self._spool.read(count * ROW_DTYPE.itemsize), ROW_DTYPE).copy()
+            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 (closed on exit)
+        return self._spool
