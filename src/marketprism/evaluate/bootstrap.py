@@ -110,15 +110,17 @@ def _sums(running: _Floats, starts: npt.NDArray[np.int32], length: int) -> _Floa
 
 def resample_weighted_auc(score: _Floats, positive: npt.NDArray[np.bool_], plan: BlockPlan) -> _Floats:
     """Exact area under the ROC curve of every replication (ties count half); NaN where a class is absent."""
-    order = np.argsort(score, kind="stable")
-    return np.asarray(_auc(order, score[order], positive[order], plan.starts, plan.length))
+    order = np.argsort(score, kind="stable").astype(np.int32)
+    ordered = score[order]
+    last = np.append(ordered[1:] != ordered[:-1], True)
+    return np.asarray(_auc(order, last, positive[order].astype(np.float64), plan.starts, plan.length))
 
 
 @njit(cache=True)
 def _auc(
-    order: npt.NDArray[np.int64],
-    ordered: _Floats,
-    positive: npt.NDArray[np.bool_],
+    order: npt.NDArray[np.int32],
+    last: npt.NDArray[np.bool_],
+    positive: _Floats,
     starts: npt.NDArray[np.int32],
     length: int,
 ) -> _Floats:
@@ -144,18 +146,16 @@ def _auc(
         for i in range(n):
             running += edges[i]
             weight[i] = running
-        below, pairs, ups, i = 0.0, 0.0, 0.0, 0
-        while i < n:
-            up, down, value = 0.0, 0.0, ordered[i]
-            while i < n and ordered[i] == value:
-                if positive[i]:
-                    up += weight[order[i]]
-                else:
-                    down += weight[order[i]]
-                i += 1
-            pairs += up * (below + 0.5 * down)
-            below += down
-            ups += up
+        below, pairs, ups, up, down = 0.0, 0.0, 0.0, 0.0, 0.0
+        for i in range(n):
+            here = weight[order[i]]
+            up += here * positive[i]
+            down += here * (1.0 - positive[i])
+            if last[i]:
+                pairs += up * (below + 0.5 * down)
+                below += down
+                ups += up
+                up, down = 0.0, 0.0
         if ups > 0 and below > 0:
             result[r] = pairs / (ups * below)
     return result

@@ -68,21 +68,29 @@ def plan_stationary(n: int, mean_length: float, replications: int, seed: int) ->
     in_range("mean_length", mean_length, 1, n)
     in_range("replications", replications, 1)
     random = stream(seed, "stationary", n, str(mean_length))
-    # Cutting the row counter of ALL replications at random places, and at each replication's end, is the same thing.
-    # The gaps are drawn until they cover it.
+    # The blocks of ALL replications in a row, cut at random places and at the end of each replication.
     total = n * replications
-    cuts = [np.arange(0, total, n, dtype=np.int64)]
+    parts = [np.arange(0, total, n, dtype=np.int64)]
     reached = 0
     while reached < total:
         size = int(1.1 * (total - reached) / mean_length) + 16
-        places = reached + np.cumsum(random.geometric(1 / mean_length, size))
-        cuts.append(places[places < total])
+        places = reached + np.cumsum(_geometric(random, mean_length, size))
+        parts.append(places[places < total])
         reached = int(places[-1])
-    edges = np.unique(np.concatenate(cuts))
+    # A stable sort merges the sorted runs; np.unique would hash them.
+    edges = np.sort(np.concatenate(parts), kind="stable")
+    edges = edges[np.diff(edges, prepend=-1) > 0]
     lengths = np.diff(edges, append=total).astype(np.int32)
     offsets = np.searchsorted(edges, np.arange(0, total + 1, n, dtype=np.int64))
     starts = random.integers(0, n, edges.size, dtype=np.int32)
     return StationaryPlan(starts, lengths, offsets.astype(np.int64), n)
+
+
+def _geometric(random: np.random.Generator, mean: float, size: int) -> npt.NDArray[np.int64]:
+    """Draw 1, 2, ... with the given mean: a rounded-up exponential, several times faster than numpy's own."""
+    if mean == 1:
+        return np.ones(size, np.int64)
+    return np.ceil(random.standard_exponential(size) / -math.log1p(-1 / mean)).astype(np.int64)
 
 
 def resample_stationary_sums(values: _Floats, plan: StationaryPlan) -> _Floats:
