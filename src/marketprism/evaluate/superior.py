@@ -24,8 +24,9 @@ class SuperiorityTest(NamedTuple):
     Attributes
     ----------
     lower, consistent, upper : float
-        p-values. ``upper`` counts every model at its null mean (White; conservative with bad models around),
-        ``consistent`` drops models that are significantly bad (Hansen), ``lower`` drops all that look bad (liberal).
+        p-values, ``(1 + hits) / (1 + replications)``. ``upper`` counts every model at its null mean (White;
+        conservative with bad models around), ``consistent`` drops models that are significantly bad (Hansen),
+        ``lower`` drops all that look bad (liberal).
     statistic : float
         Largest (studentised) mean advantage, times the root of the sample size.
     best : int
@@ -220,8 +221,8 @@ def _test(
     largest = {name: (noise + np.where(keep, 0.0, found)).max(axis=1) for name, keep in kept.items()}
     if studentised:
         largest = {name: np.maximum(values, 0.0) for name, values in largest.items()}
-    p = {name: float((values >= statistic).mean()) for name, values in largest.items()}
+    p = {name: (1 + int((values >= statistic).sum())) / (1 + replications) for name, values in largest.items()}
     order = np.sort(largest["consistent"])
-    models = 1.0 - np.searchsorted(order, found, side="left") / replications
+    models = (1 + replications - np.searchsorted(order, found, side="left")) / (1 + replications)
     best = int(found.argmax())
     return SuperiorityTest(p["lower"], p["consistent"], p["upper"], statistic, best, models, studentised, length)
