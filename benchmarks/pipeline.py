@@ -40,20 +40,18 @@ def _stages() -> list[dict[str, Any]]:
     from marketprism.pipelines.sources import open_source
 
     spec = _source()
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         run(open_source("sim:?seed=1&minutes=10"), Path(folder) / "warm")
         seconds = run(open_source(spec), Path(folder) / "run").seconds
-    for stage in STAGES:
-        rows.append(
-            {
-                "case": f"run, {spec.split(':')[0]}: {stage}",
-                "value": seconds[stage],
-                "unit": "s",
-                "peer": f"{seconds[stage] / seconds['total']:.1%} of {seconds['total']:.1f} s",
-            }
-        )
-    return rows
+    return [
+        {
+            "case": f"run, {spec.split(':')[0]}: {stage}",
+            "value": seconds[stage],
+            "unit": "s",
+            "peer": f"{seconds[stage] / seconds['total']:.1%} of {seconds['total']:.1f} s",
+        }
+        for stage in STAGES
+    ]
 
 
 def _memory() -> list[dict[str, Any]]:
