@@ -8,30 +8,85 @@ from marketprism.labels.config import Horizon, LabelConfig
 from marketprism.labels.forward import make_labels
 from marketprism.labels.fractional import fractional_difference, fractional_weights
 from marketprism.labels.labelset import LabelSet, LabelView
+from marketprism.labels.past_quantiles import past_levels, past_quantiles
+from marketprism.labels.paths import (
+    PATH_NAMES,
+    meta_labels,
+    past_volatility,
+    path_labels,
+    smoothed_labels,
+    triple_barrier_labels,
+)
+from marketprism.labels.regimes import (
+    Regime,
+    funding_open_interest_regime,
+    jump_share,
+    jump_share_regime,
+    spread_regime,
+    volatility_intensity_regime,
+)
+from marketprism.labels.sessions import SESSION_STARTS, session_regime, standardise_by_session
 from marketprism.labels.state_filter import StateFilter
+from marketprism.labels.state_frames import StateSet, walk_forward_states
 from marketprism.labels.state_inputs import bucket_returns, stretches, trend_inputs
 from marketprism.labels.state_quality import NO_STATE, StateGates, StateQuality, state_quality
+from marketprism.labels.targets import price_bounce, price_targets
+from marketprism.labels.weights import (
+    average_uniqueness,
+    combine_weights,
+    confidence_weights,
+    cost_aware_classes,
+    cost_aware_weights,
+    smooth_classes,
+)
 
 if TYPE_CHECKING:
     from marketprism.labels.trend_states import TrendStates
 
 __all__ = [
     "NO_STATE",
+    "PATH_NAMES",
+    "SESSION_STARTS",
     "Horizon",
     "LabelConfig",
     "LabelSet",
     "LabelView",
+    "Regime",
     "StateFilter",
     "StateGates",
     "StateQuality",
+    "StateSet",
     "TrendStates",
+    "average_uniqueness",
     "bucket_returns",
+    "combine_weights",
+    "confidence_weights",
+    "cost_aware_classes",
+    "cost_aware_weights",
     "fractional_difference",
     "fractional_weights",
+    "funding_open_interest_regime",
+    "jump_share",
+    "jump_share_regime",
     "make_labels",
+    "meta_labels",
+    "past_levels",
+    "past_quantiles",
+    "past_volatility",
+    "path_labels",
+    "price_bounce",
+    "price_targets",
+    "session_regime",
+    "smooth_classes",
+    "smoothed_labels",
+    "spread_regime",
+    "standardise_by_session",
     "state_quality",
     "stretches",
     "trend_inputs",
+    "triple_barrier_labels",
+    "volatility_intensity_regime",
+    "walk_forward_states",
 ]
 
 

@@ -16,7 +16,7 @@ from marketprism.labels.labelset import LabelSet
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["SERIES_KEY", "make_labels", "series_rows"]
+__all__ = ["SERIES_KEY", "make_labels", "require_columns", "series_rows"]
 
 SERIES_KEY = ("exchange", "market_type", "symbol")
 """Columns that name an instrument."""
@@ -88,7 +88,7 @@ def make_labels(frame: pl.DataFrame, config: LabelConfig | None = None, mids: pl
         A column is missing, the frame is empty, a bucket is repeated, or the mid series runs backwards.
     """
     config = config or LabelConfig()
-    _check(frame, _NEEDED)
+    require_columns(frame, _NEEDED)
     n = frame.height
     groups = series_rows(frame)
     columns: dict[str, pl.Series] = {}
@@ -140,7 +140,14 @@ def series_rows(frame: pl.DataFrame) -> dict[tuple[str, str, str], npt.NDArray[n
     return result
 
 
-def _check(frame: pl.DataFrame, needed: tuple[str, ...]) -> None:
+def require_columns(frame: pl.DataFrame, needed: tuple[str, ...]) -> None:
+    """Check that a bucket frame has rows and the ``needed`` columns.
+
+    Raises
+    ------
+    DataError
+        A column is missing, or there is no row.
+    """
     for name in needed:
         if name not in frame.columns:
             raise DataError(f"frame has no column {name!r}", hint=did_you_mean(name, frame.columns))
@@ -167,7 +174,7 @@ def _mid_paths(mids: pl.DataFrame) -> dict[tuple[str, str, str], _Mids]:
     import polars as pl
 
     clock = "ts_event" if "ts_event" in mids.columns else "ts"
-    _check(mids, (*SERIES_KEY, clock, "mid"))
+    require_columns(mids, (*SERIES_KEY, clock, "mid"))
     mids = mids.with_columns(pl.col(SERIES_KEY).cast(pl.String))
     result = {}
     for part in mids.partition_by(*SERIES_KEY, maintain_order=True):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from marketprism.core.errors import ConfigError, DataError, did_you_mean
+from marketprism.core.errors import ConfigError, did_you_mean
 from marketprism.core.timebase import NS
 from marketprism.labels.config import Scheme
-from marketprism.labels.forward import SERIES_KEY, series_rows
+from marketprism.labels.forward import SERIES_KEY, require_columns, series_rows
 from marketprism.labels.transforms import (
     downside_deviation,
     ewma,
@@ -46,7 +46,7 @@ def stretches(frame: pl.DataFrame) -> _Ints:
     DataError
         A column is missing or a bucket is repeated.
     """
-    _check(frame, (*SERIES_KEY, "bucket_id", "segment"))
+    require_columns(frame, (*SERIES_KEY, "bucket_id", "segment"))
     result, total = np.empty(frame.height, np.int64), 0
     for rows in series_rows(frame).values():
         part = frame.select("bucket_id", "segment")[rows]
@@ -81,7 +81,7 @@ def bucket_returns(frame: pl.DataFrame, scheme: Scheme = "per_second") -> _Float
     """
     if scheme not in {"per_second", "raw"}:
         raise ConfigError(f"scheme was {scheme!r}", hint=did_you_mean(str(scheme), ("per_second", "raw")))
-    _check(frame, _NEEDED)
+    require_columns(frame, _NEEDED)
     numbers, result = stretches(frame), np.full(frame.height, np.nan)
     mids, ends = _mids(frame), frame["ts_end"].to_numpy()
     for rows in series_rows(frame).values():
@@ -155,11 +155,3 @@ def _columns(r: _Floats, mid: _Floats, numbers: _Ints, span: int, zscore_window:
 def _mids(frame: pl.DataFrame) -> _Floats:
     mid = frame["mid_last"].fill_null(float("nan")).to_numpy().astype(np.float64)
     return np.where(np.isfinite(mid) & (mid > 0), mid, np.nan)
-
-
-def _check(frame: pl.DataFrame, needed: tuple[str, ...]) -> None:
-    for name in needed:
-        if name not in frame.columns:
-            raise DataError(f"frame has no column {name!r}", hint=did_you_mean(name, frame.columns))
-    if frame.is_empty():
-        raise DataError("frame had no rows", hint="no bucket closed: use more data or smaller buckets")
