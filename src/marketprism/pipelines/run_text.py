@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from marketprism.pipelines.run import RunResult
-from marketprism.pipelines.texts import interval, number
+from marketprism.pipelines.texts import interval, number, plural
 
 __all__ = ["run_lines"]
 
@@ -18,7 +18,7 @@ def run_lines(result: RunResult) -> Iterator[str]:
     buckets = summary["buckets"]
     yield f"{summary['source']}: {summary['instrument']['key']}"
     yield (
-        f"  {events:,} events, {rejected:,} records rejected, {summary['gaps']:,} gaps, "
+        f"  {plural(events, 'event')}, {plural(rejected, 'record')} rejected, {plural(summary['gaps'], 'gap')}, "
         f"clock skew {number(summary['clock_skew_ms'], 1)} ms"
     )
     yield (

@@ -130,7 +130,7 @@ def models_section(judgement: Judgement) -> Section:
 
 def _metric_table(results: dict[str, HorizonResult]) -> Table:
     def cell(metric: Metric, digits: int) -> str:
-        return interval(metric, digits) + (" ★" if metric.significant else "")
+        return interval(metric, digits) + (" ★" if metric.star else "")
 
     rows = []
     for key, label, digits in _METRICS:
@@ -140,7 +140,7 @@ def _metric_table(results: dict[str, HorizonResult]) -> Table:
         ["metric", *results, "note"],
         rows,
         "Out of sample",
-        "Value and 95 % interval. ★ enough samples, and the interval excludes no skill (either side).",
+        "Value and 95 % interval. ★ enough samples, and the whole interval is better than no skill.",
         text_columns=["metric", "note"],
         wide=True,
     )
@@ -173,7 +173,7 @@ def _model_figures(results: dict[str, HorizonResult]) -> list[Item]:
         lines = {}
         for name, curve in equity.items():
             own = curve["ts"].to_numpy()
-            gross, net = (np.cumsum(np.nan_to_num(curve[column].to_numpy())) for column in ("gross_bps", "net_bps"))
+            gross, net = curve["gross_bps"].to_numpy(), curve["net_bps"].to_numpy()
             place = np.clip(np.searchsorted(own, ts, side="right") - 1, 0, len(own) - 1)
             lines[name] = (gross[place], net[place])
         items.append(

@@ -162,12 +162,12 @@ def bucket_durations(duration_s: np.ndarray, median: float, p90: float) -> str:
     with canvas() as page:
         top = max(float(np.quantile(duration_s, 0.995)), 1e-9)
         page.axes.hist(np.clip(duration_s, 0, top), bins=40, color="#8fa9ee", edgecolor="white", linewidth=0.5)
-        for value, name in ((median, "median"), (p90, "p90")):
+        for value, name, height in ((median, "median", 0.97), (p90, "p90", 0.88)):
             ha = "left" if value < 0.7 * top else "right"
             page.axes.axvline(value, color=INK, linewidth=1, linestyle=(0, (4, 3)))
             page.axes.text(
                 value,
-                0.97,
+                height,
                 f" {name} {value:.1f} s ",
                 ha=ha,
                 va="top",
