@@ -70,11 +70,12 @@ def test_blocks_keep_the_size_of_slow_factors(statistic):
     rng = np.random.default_rng(1)
     pairs = [(_memory(rng, 2000), _memory(rng, 2000)) for _ in range(100)]
     naive = np.mean([drift_test(a, b, statistic=statistic, replications=99).p_value <= 0.05 for a, b in pairs])
-    blocked = np.mean(
-        [drift_test(a, b, statistic=statistic, replications=99, block=80).p_value <= 0.05 for a, b in pairs]
-    )
+    blocked = np.array([drift_test(a, b, statistic=statistic, replications=99, block=80).p_value for a, b in pairs])
     assert naive > 0.5
-    assert blocked < 0.15
+    assert np.mean(blocked <= 0.05) < 0.15
+    assert np.mean(blocked) == pytest.approx(0.5, abs=0.12)
+    a, b = pairs[0]
+    assert drift_test(a, b + 0.3, statistic=statistic, replications=99, block=80).p_value <= 0.02
 
 
 def test_psi_null_is_the_chi_squared_law():

@@ -64,6 +64,7 @@ def test_best_brier_of_the_return_is_reached():
     ("call", "error", "message"),
     [
         (lambda: expected_calibration_error([0.5], [0.5]), DataError, "outcome was 0.5"),
+        (lambda: expected_calibration_error([1.5], [1]), DataError, "probability was 1.5"),
         (lambda: expected_calibration_error([0.5], [1], 0), ConfigError, "bins was 0"),
         (lambda: calibration_test([0.5], [1, 0]), DataError, "shape"),
         (lambda: calibration_test([0.5], [1], replications=0), ConfigError, "replications was 0"),

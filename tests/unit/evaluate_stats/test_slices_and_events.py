@@ -143,13 +143,15 @@ def test_discontinuity_finds_a_planted_jump_only():
     assert math.isnan(regression_discontinuity(ts, noise, events, 60 * NS, placebos=0).placebo_p_value)
 
 
-def test_discontinuity_has_its_size():
-    p = []
-    for seed in range(150):
-        ts, events, _, _ = _tape(0.0, 10_000, seed)
+def test_discontinuity_has_its_size_and_error():
+    found = []
+    for seed in range(200):
+        ts, events, _, _ = _tape(0.0, 20_000, seed)
         noise = np.random.default_rng(seed).normal(size=ts.size)
-        p.append(regression_discontinuity(ts, noise, events, 40 * NS, placebos=0).p_value)
-    assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=0.06)
+        found.append(regression_discontinuity(ts, noise, events, 40 * NS, placebos=0))
+    assert np.mean([one.p_value <= 0.05 for one in found]) == pytest.approx(0.05, abs=0.045)
+    assert np.mean([one.p_value for one in found]) == pytest.approx(0.5, abs=0.08)
+    assert np.mean([one.error for one in found]) == pytest.approx(np.std([one.jump for one in found]), rel=0.15)
 
 
 @pytest.mark.parametrize(
