@@ -50,6 +50,8 @@ def past_quantiles(values: npt.ArrayLike, shares: Sequence[float], window: int =
 def past_levels(values: npt.ArrayLike, shares: Sequence[float], window: int = 2000, least: int = 50) -> _Floats:
     """Return how many of the past quantiles each value exceeds: 0 (low) to ``len(shares)`` (high).
 
+    A value that equals several of them (a series that hardly moves) counts half of those: it is middling, not low.
+
     Returns
     -------
     ndarray of shape (n,)
@@ -62,7 +64,7 @@ def past_levels(values: npt.ArrayLike, shares: Sequence[float], window: int = 20
     """
     x = np.asarray(values, np.float64)
     bounds = past_quantiles(x, shares, window, least)
-    level = (x[:, None] > bounds).sum(axis=1).astype(np.float64)
+    level = ((x[:, None] > bounds).sum(axis=1) + (x[:, None] >= bounds).sum(axis=1)) // 2
     return np.where(np.isfinite(x) & np.isfinite(bounds).all(axis=1), level, np.nan)
 
 
