@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marketprism.book.views import VIEW_DTYPE, BookViews
+from marketprism.book.views import VIEW_DTYPE, BookViews, ViewStatus
 from marketprism.buckets import BUCKET_DTYPE, BucketClock, BucketConfig, Cut, Trigger
 from marketprism.core.instrument import Instrument
 from marketprism.core.kinds import EventKind, Flag
@@ -100,19 +100,45 @@ def test_identities(name, stream):
     assert (buckets["ts_start"][1:] >= buckets["ts_end"][:-1]).all()
     assert (np.diff(buckets["segment"]) >= 0).all()
     assert (np.diff(buckets["ts_known"]) >= 0).all()
-    flags = rows["flags"]
-    assert (flags[(cuts & Cut.AFTER) != 0] & Flag.LAST).all()
-    inner = (cuts & Cut.BEFORE) != 0
-    inner &= (flags & Flag.FIRST) == 0
+    assert set(np.unique(cuts)) <= {Cut.NONE, Cut.BEFORE}
+    cut = np.flatnonzero(cuts)
+    first = (rows["flags"][cut] & Flag.FIRST) != 0
+    lost = _loses_data(rows, top)[cut]
     # Only a sequence loss may cut inside a message.
-    assert (buckets["trigger"][_closed_at(cuts, inner)] == Trigger.GAP).all()
+    assert (first | lost).all()
+    closed = buckets[: len(cut)]
+    assert (closed["ts_known"] == rows["ts_recv"][cut]).all()
+    assert lost[closed["trigger"] == Trigger.GAP].all()
+    assert (np.diff(buckets["segment"])[lost[: len(buckets) - 1]] > 0).all()
 
 
-def _closed_at(cuts, rows):
-    """Indices of buckets closed BEFORE the given rows."""
-    before, after = ((cuts & bit != 0).astype(int) for bit in (Cut.BEFORE, Cut.AFTER))
-    number = np.cumsum(before + after) - after - 1
-    return number[rows]
+def _loses_data(rows, top):
+    """Where a gap row is, or the book loses its sequence."""
+    synced = (top["status"] & ViewStatus.SYNCED) != 0
+    return (rows["kind"] == EventKind.GAP) | (np.concatenate([[False], synced[:-1]]) & ~synced)
+
+
+FILLS = {Trigger.VOLUME, Trigger.COUNT, Trigger.EVENT, Trigger.QUALITY}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@settings(max_examples=25, deadline=None)
+@given(stream=streams)
+def test_a_full_bucket_has_all_of_its_last_time(name, stream):
+    """Recomputed from the tape: it ends at the clock before the cut, the clock moves there, and its mid is the last."""
+    rows, top = stream
+    cuts, buckets, _ = _run(CONFIGS[name], rows, top, _always(len(rows)))
+    clock = np.maximum.accumulate(rows["ts_event"])
+    lost = _loses_data(rows, top)
+    for bucket, i in zip(buckets, np.flatnonzero(cuts), strict=False):
+        if bucket["trigger"] not in FILLS:
+            continue
+        assert bucket["ts_end"] == clock[i - 1]
+        assert clock[i] > clock[i - 1] or lost[i]
+        view = top[i - 1]
+        valid = view["status"] & ViewStatus.VALID and rows["kind"][i - 1] != EventKind.GAP
+        mid = (view["bid"] + view["ask"]) * 0.5 * 0.01 if valid else np.nan
+        np.testing.assert_equal(bucket["mid_last"], mid)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -122,8 +148,7 @@ def test_each_trade_is_in_exactly_one_bucket(name, stream):
     """Assign rows to buckets by the cut bits alone and recompute every sum from them."""
     rows, top = stream
     cuts, buckets, _ = _run(CONFIGS[name], rows, top, _always(len(rows)))
-    before, after = (cuts & Cut.BEFORE) != 0, (cuts & Cut.AFTER) != 0
-    owner = np.cumsum(before) + np.concatenate([[0], np.cumsum(after)[:-1]])
+    owner = np.cumsum((cuts & Cut.BEFORE) != 0)
     trade = rows["kind"] == EventKind.TRADE
     assert buckets["trades"].sum() == trade.sum()
     for k, bucket in enumerate(buckets):

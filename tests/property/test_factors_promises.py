@@ -10,7 +10,10 @@ import pytest
 
 from marketprism.book.config import BookConfig
 from marketprism.buckets.config import BucketConfig
+from marketprism.buckets.record import Cut, Trigger
 from marketprism.core.block import EventBlock, concat
+from marketprism.core.kinds import Flag
+from marketprism.factors.chain import Chain
 from marketprism.factors.config import EngineConfig
 from marketprism.factors.engine import FactorEngine
 from marketprism.factors.registry import families
@@ -19,12 +22,35 @@ from marketprism.testing.streams import every_column_stream
 from marketprism.testing.tapes import market_tape
 
 TAPE = market_tape(2500)
+FILLS = BucketConfig(policy="event", target_updates=15)
 
 
 @pytest.mark.parametrize("check", FACTOR_CHECKS)
 @pytest.mark.parametrize("family", sorted(families()))
 def test_family_keeps_its_promises(family: str, check: str) -> None:
     assert check_family(family, TAPE, checks=[check]) == (check,)
+
+
+@pytest.mark.parametrize("family", sorted(families()))
+def test_cut_after_a_row_is_the_cut_before_the_next(family: str) -> None:
+    """The clock cuts before rows only; families obey the cuts of other clocks too, after a row."""
+    config = EngineConfig(families=(family,), buckets=FILLS, book=BookConfig(depth_levels=20))
+    chain = Chain(config, TAPE.instrument)
+    views = chain.book.push(TAPE.rows)
+    cuts, buckets = chain.clock.push(TAPE.rows, views)
+    fills = np.flatnonzero(cuts)[buckets["trigger"] == Trigger.EVENT]
+    # A message that was cut by a gap has no end to close after.
+    fills = fills[(TAPE.rows["flags"][fills - 1] & Flag.LAST) != 0]
+    moved = cuts.copy()
+    moved[fills] = Cut.NONE
+    moved[fills - 1] |= np.uint8(Cut.AFTER)
+    assert len(fills) > 80
+    before = chain.compute(TAPE.rows, views, cuts, buckets)
+    after = Chain(config, TAPE.instrument).compute(TAPE.rows, views, moved, buckets)
+    assert before is not None
+    assert after is not None
+    np.testing.assert_array_equal(after.values, before.values)
+    assert np.isfinite(before.values).any()
 
 
 def run(block: EventBlock, config: EngineConfig, size: int, save_every: int = 0) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from marketprism.core.state import pack_state, unpack_state
 
 __all__ = ["BucketClock", "BucketCuts"]
 
-_TAG, _VERSION = "bucket-clock", 1
+_TAG, _VERSION = "bucket-clock", 2
 _SCRATCH = 256
 _NO_BUCKETS = np.zeros(0, BUCKET_DTYPE)
 _NO_BUCKETS.flags.writeable = False

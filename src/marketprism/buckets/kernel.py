@@ -2,15 +2,22 @@
 
 Order at each row, which is also the precedence of triggers when several fall on one row:
 
-1. a gap (GAP row, or the book losing its sequence) closes the open bucket before the row, at the last event
+1. a full bucket closes before the first message of a later event time, by its own trigger;
+2. a gap (GAP row, or the book losing its sequence) closes the open bucket before the row, at the last event
    seen, and starts a new segment; the unfinished calibration slot is dropped;
-2. otherwise finished calibration slots roll, and the kernel returns to have the rule renewed when that is due;
-3. the time cap (or reference edge) closes the bucket before the first message at or after it, at the boundary;
+3. otherwise finished calibration slots roll, and the kernel returns to have the rule renewed when that is due;
+4. the time cap (or reference edge) closes the bucket before the first message at or after it, at the boundary;
    the next one starts at the last boundary at or before the message, so that silence makes no empty buckets;
-4. the row is counted, and closes its bucket after itself when all requirements hold.
+5. the row is counted; when all requirements hold at the end of a message, the bucket is full.
 
-Gaps apart, cuts fall between messages only. A bucket lasts until the event clock has moved: trades stamped with
-the very nanosecond of its start (one sweep) stay together. A bucket without a row is never written.
+A full bucket ends at the event time of the message that filled it: everything stamped with that very time is in it,
+the rest of the sweep and the book update that the trade caused included. So its last mid is the last one at or before
+its end, whichever of trade and book the venue writes first, and a sweep is never split. A full bucket that meets a gap
+or the end of the stream keeps its own trigger. What happens at the time at which a bucket started does not fill it
+alone: it lasts until the event clock has moved.
+
+Gaps apart, cuts fall between messages only. A row closes one bucket at most, before itself: the next one is empty
+then, and a bucket without a row is never written.
 """
 
 from __future__ import annotations
@@ -38,6 +45,7 @@ CLOCK_DTYPE = np.dtype(
         ("boundary", np.int64),  # time cap of the open bucket
         ("rows", np.int64),  # rows in the open bucket
         ("is_open", np.uint8),
+        ("full", np.uint8),  # requirements hold; closes when the event clock moves on
         ("synced", np.uint8),
         ("message_book", np.uint8),  # the open message has a book row
         ("need_volume", np.float64),  # the rule of the open bucket, fixed when it opened
@@ -66,7 +74,7 @@ _FIRST, _LAST, _AUCTION = int(Flag.FIRST), int(Flag.LAST), int(Flag.AUCTION)
 _TRADE, _GAP = int(EventKind.TRADE), int(EventKind.GAP)
 _BOOK_LOW, _BOOK_HIGH, _QUOTE = int(EventKind.BOOK_SNAPSHOT), int(EventKind.ORDER_EXECUTE), int(EventKind.QUOTE)
 _SYNCED, _VALID = int(ViewStatus.SYNCED), int(ViewStatus.VALID)
-_BEFORE, _AFTER = int(Cut.BEFORE), int(Cut.AFTER)
+_BEFORE = int(Cut.BEFORE)
 _BY_TIME, _BY_GAP, _BY_REFERENCE = int(Trigger.TIME), int(Trigger.GAP), int(Trigger.REFERENCE)
 
 
@@ -82,6 +90,7 @@ def new_clock(tick: float, slot_ns: int, renewal_slots: int) -> tuple[np.ndarray
 @njit(cache=True)
 def _open(state: Any, bucket: Any, rule: Any, edges: np.ndarray, ts: int) -> None:
     state["is_open"] = 1
+    state["full"] = 0
     state["rows"] = 0
     state["need_volume"] = rule["volume"]
     state["need_elapsed"] = rule["elapsed"]
@@ -220,8 +229,30 @@ def _pass_boundary(
 
 
 @njit(cache=True)
+def _pass_full(
+    state: Any, bucket: Any, rule: Any, edges: np.ndarray, out: np.ndarray, n: int, clock: int, ts_recv: int
+) -> Any:
+    """Close a full bucket, and reopen, where the event clock moves on; return whether it closed."""
+    closes = state["full"] != 0 and clock > state["clock"]
+    if closes:
+        _close(state, bucket, out, n, state["clock"], ts_recv, state["trigger"])
+        _open(state, bucket, rule, edges, state["clock"])
+    return closes
+
+
+@njit(cache=True)
+def _close_here(state: Any, bucket: Any, out: np.ndarray, n: int, ts_recv: int, trigger: int) -> Any:
+    """Close what is open at the last event seen, a full bucket by its own trigger; return whether it closed."""
+    closes = state["is_open"] != 0 and state["rows"] > 0
+    if closes:
+        _close(state, bucket, out, n, state["clock"], ts_recv, state["trigger"] if state["full"] else trigger)
+    return closes
+
+
+@njit(cache=True)
 def _start_segment(state: Any) -> None:
     state["is_open"] = 0
+    state["full"] = 0
     state["segment"] += 1
     state["slot_end"] = _NEVER
     state["slot_volume"] = 0.0
@@ -283,21 +314,23 @@ def advance(
     state, bucket, rule = states[0], open_bucket[0], rules[0]
     n = 0
     for i in range(start, len(rows)):
-        if n + 2 > len(out):
+        if n == len(out):
             return i, n, False
         row, view = rows[i], top[i]
         clock = max(row["ts_event"], state["clock"])
         synced = (view["status"] & _SYNCED) != 0
         first = (row["flags"] & _FIRST) != 0
+        if first and _pass_full(state, bucket, rule, edges, out, n, clock, row["ts_recv"]):
+            cuts[i] |= _BEFORE
+            n += 1
         if row["kind"] == _GAP or (state["synced"] != 0 and not synced):
-            if state["is_open"] and state["rows"] > 0:
-                _close(state, bucket, out, n, state["clock"], row["ts_recv"], _BY_GAP)
+            if _close_here(state, bucket, out, n, row["ts_recv"], _BY_GAP):
                 cuts[i] |= _BEFORE
                 n += 1
             _start_segment(state)
         elif state["slot_ns"] > 0 and clock >= state["slot_end"] and _roll(state, ring, clock):
             return i, n, True
-        passed = state["is_open"] and first and clock >= state["boundary"]
+        passed = state["is_open"] and not state["full"] and first and clock >= state["boundary"]
         if passed and _pass_boundary(state, bucket, rule, edges, out, n, clock, row["ts_recv"]):
             cuts[i] |= _BEFORE
             n += 1
@@ -317,10 +350,7 @@ def advance(
                 bucket["updates"] += 1
                 state["slot_updates"] += 1
             if _complete(state, bucket):
-                _close(state, bucket, out, n, clock, row["ts_recv"], state["trigger"])
-                cuts[i] |= _AFTER
-                n += 1
-                _open(state, bucket, rule, edges, clock)
+                state["full"] = 1
     return len(rows), n, False
 
 
@@ -328,10 +358,7 @@ def advance(
 def finish(states: np.ndarray, open_bucket: np.ndarray, out: np.ndarray, trigger: int) -> int:
     """Close what is open at the last event seen, into ``out[0]``; return how many buckets that wrote (0 or 1)."""
     state = states[0]
-    bucket = open_bucket[0]
-    n = 0
-    if state["is_open"] and state["rows"] > 0:
-        _close(state, bucket, out, 0, state["clock"], state["ts_recv"], trigger)
-        n = 1
+    n = 1 if _close_here(state, open_bucket[0], out, 0, state["ts_recv"], trigger) else 0
     state["is_open"] = 0
+    state["full"] = 0
     return n

@@ -27,9 +27,10 @@ class Cut(IntEnum):
 
     NONE = 0
     BEFORE = 1
-    """The open bucket closes with the state before this row; the row opens the next one (time, gap)."""
+    """The open bucket closes with the state before this row; the row opens the next one. Every cut of the clock."""
     AFTER = 2
-    """The row belongs to the bucket that it closes (volume, count, event)."""
+    """The row belongs to the bucket that it closes. The clock makes no such cut (a full bucket waits for the event time
+    to move on); families obey it, for cuts of your own."""
 
 
 BUCKET_DTYPE = np.dtype(

@@ -28,8 +28,8 @@ CHUNK_SIZES = (1, 37, 4096)
 """Block sizes compared with the whole tape in one block."""
 
 _POLICIES = (
-    BucketConfig(policy="event", target_updates=15),  # closes after a row
-    BucketConfig(policy="time", t_target_s=3.0),  # closes before one
+    BucketConfig(policy="event", target_updates=15),  # closes when the event time moves on
+    BucketConfig(policy="time", t_target_s=3.0),  # closes at a boundary between events
 )
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -51,7 +51,7 @@ class FactorProbe:
     block : EventBlock
         A tape of one instrument.
     config : EngineConfig
-        How they are computed; its bucket policy is replaced by two that cut before and after rows.
+        How they are computed; its bucket policy is replaced by two, one that fills and one that ends at set times.
     """
 
     family: str

@@ -16,7 +16,7 @@ from marketprism.core.schema import payload_dtype
 __all__ = ["market_tape", "mirrored", "scaled", "without_book"]
 
 _MIDDLE = 100_000
-_LEVELS = 24
+_LEVELS = 28
 _GAPS = (0.05, 0.1, 0.2, 0.95)  # shares of the tape at which data go missing; a long stretch lies between
 _START = 1_723_161_255_030_314_667
 _INSTRUMENT = Instrument(exchange="sim", market_type="spot", symbol="TAPE-USDT", tick_size=Decimal("0.01"))

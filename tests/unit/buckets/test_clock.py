@@ -15,13 +15,13 @@ S = 1_000_000_000
 
 def test_volume_cut_keeps_the_closing_trade_whole(feed):
     run = feed.book(0).trade(1, 4).trade(2, 9, side=-1, price=103).trade(3, 1).run(target_volume=10.0)
-    assert run.cuts == [0, 0, Cut.AFTER, 0]
+    assert run.cuts == [0, 0, 0, Cut.BEFORE]
     assert run.volume == [13.0, 1.0]
     assert (run.buy_volume, run.sell_volume) == ([4.0, 1.0], [9.0, 0.0])
     assert run.trigger == [Trigger.VOLUME, Trigger.END]
     assert run.seconds == [(0, 2), (2, 3)]
     assert run.duration_ns == [2 * S, S]
-    assert run.ts_known == [2 * S + 1000, 3 * S + 1000]
+    assert run.ts_known == [3 * S + 1000, 3 * S + 1000]
     assert (run.trades, run.updates) == ([2, 1], [1, 0])
 
 
@@ -80,26 +80,107 @@ def test_silence_makes_no_empty_buckets(feed):
     assert after_trade.seconds[2:] == [(1000, 1001), (1451, 1500)]
 
 
-def test_one_row_may_close_two_buckets(feed):
-    run = feed.book(0).trade(70, 10).run(target_volume=10.0)
-    assert run.cuts == [0, Cut.BEFORE | Cut.AFTER]
-    assert run.trigger == [Trigger.TIME, Trigger.VOLUME]
-    assert run.seconds == [(0, 60), (60, 70)]
+def test_a_row_may_open_a_bucket_and_fill_it(feed):
+    run = feed.book(0).trade(70, 10).book(71).run(target_volume=10.0)
+    assert run.cuts == [0, Cut.BEFORE, Cut.BEFORE]
+    assert run.trigger == [Trigger.TIME, Trigger.VOLUME, Trigger.END]
+    assert run.seconds == [(0, 60), (60, 70), (70, 71)]
 
 
-def test_trades_of_one_nanosecond_stay_together(feed):
-    feed.book(0).trade(1, 10).trade(1, 10).trade(1, 10).book(2).book(3)
+def test_full_bucket_then_silence_past_the_cap_closes_one_bucket(feed):
+    run = feed.book(0).trade(1, 10).book(200).run(target_volume=10.0)
+    assert run.cuts == [0, 0, Cut.BEFORE]
+    assert run.trigger == [Trigger.VOLUME, Trigger.END]
+    assert run.seconds == [(0, 1), (181, 200)]
+
+
+@pytest.mark.parametrize("book_first", [False, True])
+def test_last_mid_of_a_full_bucket_includes_a_book_update_at_the_same_time(feed, book_first):
+    feed.book(0)
+    if book_first:
+        feed.book(1, bid=104, ask=107).trade(1, 10, bid=104, ask=107)
+    else:
+        feed.trade(1, 10).book(1, bid=104, ask=107)
+    run = feed.book(2, bid=90, ask=92).run(target_volume=10.0)
+    assert run.cuts == [0, 0, 0, Cut.BEFORE]
+    assert run.seconds == [(0, 1), (1, 2)]
+    assert (run.mid_last, run.spread_last_ticks) == ([52.75, 45.5], [3, 2])
+    assert run.mid_open[1] == 52.75
+    assert run.updates == [2, 1]
+
+
+def test_message_from_the_past_belongs_to_the_full_bucket(feed):
+    run = feed.book(0).trade(2, 10).trade(3, 1, ts=S).trade(4, 2).run(target_volume=10.0)
+    assert run.cuts == [0, 0, 0, Cut.BEFORE]
+    assert run.volume == [11.0, 2.0]
+    assert run.seconds == [(0, 2), (2, 4)]
+
+
+@pytest.mark.parametrize("t_gap", [1, 2, 500])
+def test_full_bucket_keeps_its_trigger_at_a_gap(feed, t_gap):
+    run = feed.book(0).trade(1, 10).gap(t_gap).book(501).run(target_volume=10.0)
+    assert run.cuts == [0, 0, Cut.BEFORE, 0]
+    assert run.trigger == [Trigger.VOLUME, Trigger.END]
+    assert run.segment == [0, 1]
+    assert run.seconds[0] == (0, 1)
+    assert run.ts_known[0] == t_gap * S + 1000
+
+
+def test_full_bucket_keeps_its_trigger_where_the_book_loses_its_sequence_inside_a_message(feed):
+    feed.book(0).trade(1, 10).book(1, flags=Flag.FIRST).book(1, flags=Flag.LAST, status=0).trade(2, 1, status=0)
     run = feed.run(target_volume=10.0)
-    assert run.volume == [10.0, 20.0, 0.0]
-    assert run.cuts == [0, Cut.AFTER, 0, 0, Cut.AFTER, 0]
-    assert min(run.duration_ns) > 0
+    assert run.cuts == [0, 0, 0, Cut.BEFORE, 0]
+    assert run.trigger == [Trigger.VOLUME, Trigger.END]
+    assert run.segment == [0, 1]
+
+
+def test_full_bucket_keeps_its_trigger_at_the_end(feed, instrument):
+    clock = BucketClock(instrument, BucketConfig(target_volume=10.0))
+    clock.push(*feed.book(0).trade(1, 10).arrays())
+    assert clock.flush()["trigger"].tolist() == [Trigger.VOLUME]
+    _, buckets = clock.push(*type(feed)().trade(2, 3).trade(3, 1).arrays())
+    assert len(buckets) == 0
+    assert clock.flush()[["volume", "trigger"]].tolist() == [(4.0, Trigger.END)]
+
+
+def test_full_bucket_is_saved(feed, instrument):
+    clock = BucketClock(instrument, BucketConfig(target_volume=10.0))
+    clock.push(*feed.book(0).trade(1, 10).arrays())
+    later = type(feed)().trade(1, 1).trade(2, 1).arrays()
+    cuts, buckets = BucketClock.load(clock.save()).push(*later)
+    assert cuts.tolist() == [0, Cut.BEFORE]
+    assert buckets[["volume", "trigger"]].tolist() == [(11.0, Trigger.VOLUME)]
+
+
+def test_bucket_that_filled_beyond_its_cap_within_a_message_waits_for_its_time_to_pass(feed):
+    """A message that spans the cap fills the bucket: the rest of that time is still in it, and it is no time cut."""
+    feed.book(0).trade(50, 9, flags=Flag.FIRST).trade(70, 9, flags=Flag.LAST).trade(70, 1).trade(71, 2)
+    run = feed.run(target_volume=10.0)
+    assert run.cuts == [0, 0, 0, 0, Cut.BEFORE]
+    assert run.trigger == [Trigger.VOLUME, Trigger.END]
+    assert run.volume == [19.0, 2.0]
+    assert run.seconds == [(0, 70), (70, 71)]
+
+
+def test_same_time_trades_stay_together(feed):
+    feed.book(0).trade(1, 10).trade(1, 10).trade(1, 10).trade(2, 10).book(3)
+    run = feed.run(target_volume=10.0)
+    assert run.volume == [30.0, 10.0, 0.0]
+    assert run.cuts == [0, 0, 0, 0, Cut.BEFORE, Cut.BEFORE]
+    assert run.seconds == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_the_time_at_which_a_bucket_started_does_not_fill_it_alone(feed):
+    run = feed.trade(0, 10).trade(0, 10).trade(1, 1).trade(2, 1).run(target_volume=10.0)
+    assert run.volume == [21.0, 1.0]
+    assert run.seconds == [(0, 1), (1, 2)]
 
 
 def test_cuts_fall_between_messages(feed):
     feed.book(0).trade(1, 10, flags=Flag.FIRST).book(1, flags=0).book(1, flags=Flag.LAST)
     feed.book(50, flags=Flag.FIRST).book(70, flags=Flag.LAST).book(70)
     run = feed.run(target_volume=10.0, t_max_s=60.0)
-    assert run.cuts == [0, 0, 0, Cut.AFTER, 0, 0, Cut.BEFORE]
+    assert run.cuts == [0, 0, 0, 0, Cut.BEFORE, 0, Cut.BEFORE]
     assert run.updates == [2, 1, 1]
 
 
@@ -159,8 +240,9 @@ def test_flush_twice_then_continue(feed, instrument):
     clock.push(*feed.book(0).trade(1, 3).arrays())
     assert len(clock.flush()) == 1
     assert len(clock.flush()) == 0
-    _, buckets = clock.push(*type(feed)().trade(2, 3).trade(3, 8).arrays())
+    _, buckets = clock.push(*type(feed)().trade(2, 3).trade(3, 8).trade(4, 1).arrays())
     assert buckets["bucket_id"].tolist() == [1]
+    assert buckets["volume"].tolist() == [11.0]
 
 
 def test_more_buckets_than_the_scratch_holds(feed):
@@ -226,7 +308,7 @@ def test_clock_moved_within_a_message_cuts_at_the_next_older_message(feed):
     assert older.run(target_volume=10.0).cuts == [0, 0, 0, Cut.BEFORE]
 
 
-def test_two_buckets_of_one_row_fit_the_scratch(feed):
+def test_time_and_volume_cuts_in_turn_fit_the_scratch(feed):
     feed.trade(0, 1).trade(1, 10)
     for k in range(300):
         feed.book(100 * k + 50).trade(100 * k + 130, 10)

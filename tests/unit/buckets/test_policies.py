@@ -30,14 +30,16 @@ def test_time_policy_is_aligned_to_utc(feed):
 
 def test_count_policy(feed):
     run = feed.trade(0, 1).book(1).trade(2, 1).trade(3, 1).trade(4, 1).run(policy="count", target_trades=2)
-    assert run.cuts == [0, 0, Cut.AFTER, 0, Cut.AFTER]
+    assert run.cuts == [0, 0, 0, Cut.BEFORE, 0]
+    assert run.seconds == [(0, 2), (2, 4)]
     assert run.trigger == [Trigger.COUNT, Trigger.COUNT]
 
 
 def test_event_policy_counts_messages_not_rows(feed):
     feed.book(0, flags=1).book(0, flags=0).book(0, flags=2).trade(1, 5).book(2).book(3)
     run = feed.run(policy="event", target_updates=2)
-    assert run.cuts == [0, 0, 0, 0, Cut.AFTER, 0]
+    assert run.cuts == [0, 0, 0, 0, 0, Cut.BEFORE]
+    assert run.updates == [2, 1]
     assert run.trigger == [Trigger.EVENT, Trigger.END]
 
 
