@@ -24,6 +24,7 @@ from marketprism.book._state import (
 from marketprism.book.config import BookConfig
 from marketprism.book.sequencing.rules import RULES
 from marketprism.book.views import VIEW_DTYPE, BookViews
+from marketprism.core.dispatch import bind
 from marketprism.core.errors import DataError, StateError
 from marketprism.core.instrument import Instrument
 from marketprism.core.rows import ROW_DTYPE
@@ -97,6 +98,8 @@ class Book:
         self._top = np.zeros(_SMALL, VIEW_DTYPE)
         self._top_used = 0
         self._configure()
+        empty = np.zeros(0, ROW_DTYPE)
+        self._kernel = bind(run_rows, *self._arguments(0, empty, self._top, 0, 0))
 
     def _configure(self) -> None:
         state, config = self._state, self.config
@@ -157,7 +160,11 @@ class Book:
         return BookViews(top, price, quantity)
 
     def _run(self, start: int, rows: np.ndarray, top: np.ndarray, origin: int, at: int) -> tuple[int, int]:
-        result: tuple[int, int] = run_rows(
+        result: tuple[int, int] = self._kernel(*self._arguments(start, rows, top, origin, at))
+        return result
+
+    def _arguments(self, start: int, rows: np.ndarray, top: np.ndarray, origin: int, at: int) -> tuple[Any, ...]:
+        return (
             start,
             rows,
             top,
@@ -173,7 +180,6 @@ class Book:
             self._buffer,
             self._gaps,
         )
-        return result
 
     def _renew_depth(self, n: int) -> None:
         """Start new depth arrays with the record in force; views already handed out keep the old ones."""
