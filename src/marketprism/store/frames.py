@@ -2,7 +2,7 @@
 
 Buckets, bucket configuration and archive status have fixed tables. Factors, labels and predictions have one wide,
 typed table a *signature* (the names and types of the columns): a new factor makes a new table and touches no old
-row, a column is read without the others, and every type survives (``docs/adr/0012-frames-are-wide-tables.md``).
+row, a column is read without the others, and every type survives (``docs/adr/0008-frames-are-wide-tables.md``).
 """
 
 from __future__ import annotations
