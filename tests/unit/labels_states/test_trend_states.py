@@ -69,7 +69,7 @@ def test_names_do_not_swap_between_refits(method):
 def test_states_of_equal_mean_are_named_by_volatility():
     rng = np.random.default_rng(0)
     sigma = np.repeat(np.resize([0.5, 2.0], 10), 60)
-    returns = sigma * np.tile([1.0, -1.0], 300)
+    returns = sigma * np.tile([1.0, -1.0], 300) + 0.05 * (sigma > 1)  # half a standard error: chance
     X = np.abs(returns)[:, None] + 0.1 * rng.normal(size=(600, 1))
     moments = TrendStates("jump", 2, 5.0, refuse=False).fit(X, returns).moments_
     assert moments["down"][1] > 1.5 > 1.0 > moments["up"][1]
@@ -259,6 +259,16 @@ def test_bad_parameters(change, message):
     X, returns, _ = tape(n=100)
     with pytest.raises(ConfigError, match=message):
         TrendStates(**change).fit(X, returns)
+
+
+def test_what_a_library_cannot_fit_is_said():
+    from marketprism import labels
+    from marketprism.labels.state_models import fit_hmm
+
+    with pytest.raises(DataError, match="HMM could not be fitted"):
+        fit_hmm(np.full((40, 1), np.nan), np.zeros(40), 2)
+    with pytest.raises(AttributeError, match="no attribute 'TrendState'"):
+        labels.TrendState  # noqa: B018
 
 
 def test_bad_data():
