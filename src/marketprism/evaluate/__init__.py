@@ -1,5 +1,6 @@
 """Judgement: purged walk-forward, metrics with block-bootstrap intervals, costs, and controls with every report."""
 
+from marketprism.evaluate.combinatorial import CombinatorialPurgedCV, PurgedKFold
 from marketprism.evaluate.compare import DieboldMariano, diebold_mariano
 from marketprism.evaluate.config import CostConfig, JudgeConfig
 from marketprism.evaluate.controls import Control, suspected_leaks
@@ -9,6 +10,7 @@ from marketprism.evaluate.events import Discontinuity, EventStudy, event_study, 
 from marketprism.evaluate.factor_table import factor_table
 from marketprism.evaluate.judge import judge
 from marketprism.evaluate.judgement import FittedModel, HorizonResult, Judgement, ModelResult
+from marketprism.evaluate.leaks import Leak, check_leaks
 from marketprism.evaluate.metric import Metric
 from marketprism.evaluate.multiple import benjamini_hochberg, bonferroni, holm
 from marketprism.evaluate.performance import (
@@ -41,6 +43,7 @@ from marketprism.evaluate.walkforward import Fold, WalkForward, walk_forward
 
 __all__ = [
     "CalibrationTest",
+    "CombinatorialPurgedCV",
     "Control",
     "CostConfig",
     "DieboldMariano",
@@ -52,8 +55,10 @@ __all__ = [
     "HorizonResult",
     "JudgeConfig",
     "Judgement",
+    "Leak",
     "Metric",
     "ModelResult",
+    "PurgedKFold",
     "PurgedWalkForward",
     "SignalDecay",
     "Stability",
@@ -65,6 +70,7 @@ __all__ = [
     "bonferroni",
     "calibration_test",
     "calmar_ratio",
+    "check_leaks",
     "deflated_sharpe_ratio",
     "diebold_mariano",
     "drawdowns",

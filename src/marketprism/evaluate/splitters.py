@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from marketprism.core.errors import ConfigError, DataError
 
-__all__ = ["PurgedWalkForward"]
+__all__ = ["PurgedWalkForward", "check_options", "row_times", "stretch_edges"]
 
 _Ints = npt.NDArray[np.int64]
 
@@ -66,11 +66,7 @@ class PurgedWalkForward:
             "train_stretches": train_stretches,
             "label_horizon": label_horizon,
         }
-        for name, value in given.items():
-            if value < lowest[name]:
-                raise ConfigError(f"{name} was {value}", hint=f"it must be at least {lowest[name]}")
-        if (event_times is None) != (label_end_times is None):
-            raise ConfigError("only one of event_times and label_end_times was given", hint="give both or none")
+        check_options(lowest, given, event_times, label_end_times)
         self.n_splits = n_splits
         self.window = window
         self.embargo = embargo
@@ -100,8 +96,8 @@ class PurgedWalkForward:
         DataError
             Times do not match the rows, or there are too few distinct times.
         """
-        times, ends = self._times(len(X), groups)
-        edges = self._edges(times)
+        times, ends = row_times(len(X), groups, self.event_times, self.label_end_times, self.label_horizon)
+        edges = stretch_edges(times, self.n_splits + 1)
         for fold in range(self.n_splits):
             start, stop = edges[fold + 1], edges[fold + 2]
             test = np.flatnonzero((times >= start) & (times < stop if fold < self.n_splits - 1 else True))
@@ -110,28 +106,67 @@ class PurgedWalkForward:
                 usable &= times >= edges[max(0, fold + 1 - self.train_stretches)]
             yield np.flatnonzero(usable), test
 
-    def _times(self, n: int, groups: npt.ArrayLike | None) -> tuple[_Ints, _Ints]:
-        if self.event_times is not None and self.label_end_times is not None:
-            times, ends = np.asarray(self.event_times, np.int64), np.asarray(self.label_end_times, np.int64)
-        elif groups is not None:
-            both = np.asarray(groups, np.int64)
-            if both.ndim != 2 or both.shape[1] != 2:
-                raise DataError(f"groups had shape {both.shape}", hint="pass event and label end times as (n, 2)")
-            times, ends = both[:, 0], both[:, 1]
-        else:
-            times = np.arange(n, dtype=np.int64)
-            ends = times + self.label_horizon
-        if times.shape != (n,) or ends.shape != (n,):
-            raise DataError(f"{n} rows came with {times.size} times and {ends.size} label ends", hint="one per row")
-        return times, np.maximum(times, ends)
 
-    def _edges(self, times: _Ints) -> list[int]:
-        """First time of each stretch, and one past the last."""
-        ordered = np.sort(times)
-        stretches = self.n_splits + 1
-        edges = [int(ordered[(k * ordered.size) // stretches]) for k in range(stretches)] if ordered.size else []
-        if len(set(edges)) < stretches:
-            raise DataError(
-                f"{np.unique(times).size} distinct times are too few for {self.n_splits} folds", hint="use fewer folds"
-            )
-        return [*edges, int(ordered[-1]) + 1]
+def row_times(
+    n: int,
+    groups: npt.ArrayLike | None,
+    event_times: npt.ArrayLike | None,
+    label_end_times: npt.ArrayLike | None,
+    label_horizon: int,
+) -> tuple[_Ints, _Ints]:
+    """Event and label-end time of ``n`` rows: the given arrays, else the columns of ``groups``, else row numbers.
+
+    Returns
+    -------
+    tuple of ndarray of shape (n,)
+        Event times, and label-end times that never lie before them.
+
+    Raises
+    ------
+    DataError
+        Not one time for each row.
+    """
+    if event_times is not None and label_end_times is not None:
+        times, ends = np.asarray(event_times, np.int64), np.asarray(label_end_times, np.int64)
+    elif groups is not None:
+        both = np.asarray(groups, np.int64)
+        if both.ndim != 2 or both.shape[1] != 2:
+            raise DataError(f"groups had shape {both.shape}", hint="pass event and label end times as (n, 2)")
+        times, ends = both[:, 0], both[:, 1]
+    else:
+        times = np.arange(n, dtype=np.int64)
+        ends = times + label_horizon
+    if times.shape != (n,) or ends.shape != (n,):
+        raise DataError(f"{n} rows came with {times.size} times and {ends.size} label ends", hint="one per row")
+    return times, np.maximum(times, ends)
+
+
+def stretch_edges(times: _Ints, stretches: int) -> list[int]:
+    """First time of each of ``stretches`` stretches of about equal row counts, and one past the last time.
+
+    Raises
+    ------
+    DataError
+        Too few distinct times.
+    """
+    ordered = np.sort(times)
+    edges = [int(ordered[(k * ordered.size) // stretches]) for k in range(stretches)] if ordered.size else []
+    if len(set(edges)) < stretches:
+        raise DataError(
+            f"{np.unique(times).size} distinct times are too few for {stretches} stretches", hint="use fewer folds"
+        )
+    return [*edges, int(ordered[-1]) + 1]
+
+
+def check_options(
+    lowest: Mapping[str, int],
+    given: Mapping[str, int],
+    event_times: npt.ArrayLike | None,
+    label_end_times: npt.ArrayLike | None,
+) -> None:
+    """Raise ConfigError where a number lies below its lowest value, or only one of the two times was given."""
+    for name, value in given.items():
+        if value < lowest[name]:
+            raise ConfigError(f"{name} was {value}", hint=f"it must be at least {lowest[name]}")
+    if (event_times is None) != (label_end_times is None):
+        raise ConfigError("only one of event_times and label_end_times was given", hint="give both or none")
