@@ -13,8 +13,8 @@ DATA = Path(os.environ.get("MARKETPRISM_DATA", Path(__file__).parents[2] / "shar
 STAGES = ("span", "source", "hash", "engine", "quality", "judge", "report")
 
 # In a process of its own: peak memory is a property of the process.
-_PEAK = """
-import resource, sys
+_PEAK = r"""
+import re, sys
 from marketprism.pipelines.collect import StreamHash
 from marketprism.pipelines.sources import open_source
 import marketprism as mp
@@ -25,7 +25,8 @@ for block in source:
     seen += len(block)
     digest.update(block)
     buckets += engine.push(block).height
-print(seen, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+# Not ru_maxrss: it survives exec and would tell the parent's peak.
+print(seen, int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) / 1024)
 """
 
 

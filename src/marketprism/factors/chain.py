@@ -25,8 +25,10 @@ __all__ = ["CHAIN_ROWS", "Chain", "ChainRows", "Observer"]
 Observer = Callable[[np.ndarray, BookViews, np.ndarray], None]
 """Called with rows, views and bucket cuts of every step: how data quality is measured on the way."""
 
-CHAIN_ROWS = 8192
-"""Rows that go through the whole chain at a time, so that what one pass writes is still in cache for the next."""
+CHAIN_ROWS = 32768
+"""Rows that go through the whole chain at a time: large enough to amortise a dozen dispatches, small enough for cache.
+
+The value was measured (benchmarks/factors.py); output does not depend on it."""
 
 _EVERY = int(Cut.BEFORE) | int(Cut.AFTER) | RESET
 _NO_ROWS = np.zeros(0, ROW_DTYPE)
