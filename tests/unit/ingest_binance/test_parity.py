@@ -166,7 +166,10 @@ def test_noise_never_crashes(noise):
 def test_pushed_messages_never_crash(messages, ts):
     decoder = BinanceDecoder((_btc(),), reject=lambda *a, **k: None)
     for message in messages:
-        decoder.push(message, min(ts, 2**62) + 1)
+        rows = decoder.push(message, min(ts, 2**62) + 1).rows
+        assert np.isfinite(rows["quantity"]).all()
+        assert (rows["quantity"] >= 0).all()
+        assert (rows["price"] >= 0).all()
 
 
 @pytest.mark.parametrize(
