@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from marketprism.core.instrument import Instrument
-from marketprism.core.timebase import NS
 from marketprism.evaluate.config import JudgeConfig
 from marketprism.evaluate.controls import (
     Control,
@@ -21,8 +20,14 @@ from marketprism.evaluate.economics import Execution, execution, half_spread_col
 from marketprism.evaluate.factor_table import factor_table
 from marketprism.evaluate.judgement import FittedModel, HorizonResult, Judgement, ModelResult
 from marketprism.evaluate.results import horizon_result
-from marketprism.evaluate.splitters import PurgedWalkForward
-from marketprism.evaluate.walkforward import Fold, Problem, prediction_frame, prepare, run_folds
+from marketprism.evaluate.walkforward import (
+    Fold,
+    Problem,
+    prediction_frame,
+    prepare,
+    run_folds,
+    walk_forward_splitter,
+)
 from marketprism.labels.forward import make_labels
 from marketprism.labels.labelset import LabelSet
 from marketprism.models.baselines import build_model, fit_model
@@ -30,6 +35,7 @@ from marketprism.models.features import factor_names
 
 if TYPE_CHECKING:
     import polars as pl
+    from sklearn.base import BaseEstimator
 
 __all__ = ["judge"]
 
@@ -45,6 +51,7 @@ def judge(
     instruments: Sequence[Instrument] = (),
     mids: pl.DataFrame | None = None,
     labels: LabelSet | None = None,
+    models: Mapping[str, BaseEstimator] | None = None,
     progress: Progress | None = None,
 ) -> Judgement:
     """Judge the factors of a bucket frame: label, walk forward, measure, and run the controls.
@@ -61,6 +68,9 @@ def judge(
         Mid series ``exchange, market_type, symbol, ts_event, ts_recv, mid``: exact fixed-time labels and fills.
     labels : LabelSet, optional
         Ready-made labels of this very frame.
+    models : mapping of str to estimator, optional
+        Unfitted sklearn classifiers over the classes -1, 0, 1 to judge in place of ``config.models``. They take NaN,
+        or are pipelines that impute; for a panel the last feature is the series code.
     progress : callable, optional
         Called with a word on each step.
 
@@ -97,8 +107,9 @@ def judge(
     )
     folds, notes = _plan(primary, config)
     notes += [f"factor {name!r} has IC {ic:+.2f}: suspected leak" for name, ic in suspects.items()]
-    judged = _judge_models(problems, config, folds, executions, tell) if folds else {}
-    controls = _controls(primary, config, folds, judged, tell) if folds else ()
+    models = dict(models) if models else _configured(config, by_series=bool(primary.series))
+    judged = _judge_models(models, problems, config, folds, executions, tell) if folds else {}
+    controls = _controls(models, primary, config, folds, judged, tell) if folds else ()
     notes += [f"control {control.name} failed: {control.reason}" for control in controls if not control.passed]
     return Judgement(
         config=config,
@@ -114,7 +125,7 @@ def judge(
         suspects=suspects,
         factor_table=table,
         predictions=_predictions(judged, primary),
-        fitted={name: _fit_all(primary, config, name) for name in judged},
+        fitted={name: _fit_all(primary, models[name], name) for name in judged},
         assumptions=_assumptions(config, labels, executions, spread_source, exact_fills=mids is not None),
         notes=tuple(notes),
     )
@@ -138,22 +149,24 @@ def _plan(problem: Problem, config: JudgeConfig) -> tuple[int, list[str]]:
     return folds, notes
 
 
-def _splitter(config: JudgeConfig, folds: int) -> PurgedWalkForward:
-    return PurgedWalkForward(
-        folds, window=config.window, embargo=round(config.embargo_s * NS), train_stretches=config.train_stretches
-    )
+def _configured(config: JudgeConfig, *, by_series: bool) -> dict[str, BaseEstimator]:
+    return {name: build_model(one, config.seed, by_series=by_series) for name, one in config.models.items()}
 
 
 def _judge_models(
-    problems: dict[str, Problem], config: JudgeConfig, folds: int, executions: dict[str, Execution], tell: Progress
+    models: Mapping[str, BaseEstimator],
+    problems: dict[str, Problem],
+    config: JudgeConfig,
+    folds: int,
+    executions: dict[str, Execution],
+    tell: Progress,
 ) -> dict[str, dict[str, _Part]]:
     result: dict[str, dict[str, _Part]] = {}
-    splitter = _splitter(config, folds)
-    for name, model_config in config.models.items():
+    splitter = walk_forward_splitter(config, folds)
+    for name, model in models.items():
         result[name] = {}
         for horizon, problem in problems.items():
             tell(f"{name} {horizon}")
-            model = build_model(model_config, config.seed, by_series=bool(problem.series))
             probabilities, base, fold, made = run_folds(problem, model, splitter, jobs=config.jobs)
             predictions = prediction_frame(problem, probabilities, base, fold, name)
             result[name][horizon] = (horizon_result(problem, predictions, made, executions, config), predictions, made)
@@ -161,13 +174,17 @@ def _judge_models(
 
 
 def _controls(
-    problem: Problem, config: JudgeConfig, folds: int, judged: dict[str, dict[str, _Part]], tell: Progress
+    models: Mapping[str, BaseEstimator],
+    problem: Problem,
+    config: JudgeConfig,
+    folds: int,
+    judged: dict[str, dict[str, _Part]],
+    tell: Progress,
 ) -> tuple[Control, ...]:
     """Run the controls with the first model, on the primary horizon."""
     tell("controls")
-    name, model_config = next(iter(config.models.items()))
-    model = build_model(model_config, config.seed, by_series=bool(problem.series))
-    splitter = _splitter(config, folds)
+    name, model = next(iter(models.items()))
+    splitter = walk_forward_splitter(config, folds)
     predictions = judged[name][problem.horizon][1]
     real = np.full(len(problem.X), np.nan)
     # Stretch 0 is never tested and sorts first, so the tested rows are the tail of the problem.
@@ -179,9 +196,8 @@ def _controls(
     )
 
 
-def _fit_all(problem: Problem, config: JudgeConfig, name: str) -> FittedModel:
+def _fit_all(problem: Problem, model: BaseEstimator, name: str) -> FittedModel:
     rows = problem.labelled
-    model = build_model(config.models[name], config.seed, by_series=bool(problem.series))
     fitted = fit_model(model, problem.X[rows], problem.classes[rows])
     end = int(problem.label_known[rows].max())
     return FittedModel(name, fitted, problem.factors, problem.series, problem.horizon, end)

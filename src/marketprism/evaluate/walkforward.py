@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from marketprism.core.errors import DataError
+from marketprism.core.timebase import NS
+from marketprism.evaluate.config import JudgeConfig
 from marketprism.evaluate.splitters import PurgedWalkForward
 from marketprism.labels.forward import SERIES_KEY
 from marketprism.labels.labelset import NO_CLASS, LabelSet
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
     from sklearn.base import BaseEstimator
 
-__all__ = ["Fold", "Problem", "WalkForward", "prepare", "run_folds", "walk_forward"]
+__all__ = ["Fold", "Problem", "WalkForward", "prepare", "run_folds", "walk_forward", "walk_forward_splitter"]
 
 Relabel = Callable[[int, npt.NDArray[np.int8]], npt.NDArray[np.int8]]
 """``(fold, training classes) -> classes to train on``: how controls disturb the labels."""
@@ -138,6 +140,13 @@ def prepare(frame: pl.DataFrame, labels: LabelSet, horizon: str, factors: Sequen
         series=series,
         horizon=horizon,
         scheme=view.scheme,
+    )
+
+
+def walk_forward_splitter(config: JudgeConfig, folds: int) -> PurgedWalkForward:
+    """Return the splitter that a judgement with this configuration uses, with ``folds`` folds."""
+    return PurgedWalkForward(
+        folds, window=config.window, embargo=round(config.embargo_s * NS), train_stretches=config.train_stretches
     )
 
 

@@ -10,6 +10,11 @@ import polars as pl
 import pytest
 
 from marketprism.core.instrument import Instrument
+from marketprism.evaluate.case import Case
+from marketprism.evaluate.config import JudgeConfig
+from marketprism.evaluate.judge import judge
+from marketprism.labels.config import LabelConfig
+from marketprism.models.baselines import ModelConfig
 
 _NS = 10**9
 
@@ -57,3 +62,29 @@ def instruments() -> tuple[Instrument, ...]:
         Instrument(exchange="binance", market_type="linear", symbol=symbol, tick_size=Decimal("0.1"))
         for symbol in ("BTC-USDT", "ETH-USDT")
     )
+
+
+@pytest.fixture(scope="session")
+def case(instruments: tuple[Instrument, ...]) -> Case:
+    """One instrument, 1200 buckets, a planted signal, two logistic models, two horizons."""
+    frame = tape()
+    config = JudgeConfig(
+        labels=LabelConfig(bucket_horizons=(1, 3)),
+        models={"logistic": ModelConfig(), "loose": ModelConfig(inverse_penalty=0.1)},
+        replications=200,
+        control_repeats=3,
+    )
+    return Case(frame, judge(frame, config, instruments=instruments[:1]), instruments[:1])
+
+
+@pytest.fixture(scope="session")
+def panel_case(instruments: tuple[Instrument, ...]) -> Case:
+    """Two instruments, 700 buckets each, one logistic model, one horizon."""
+    frame = pl.concat([tape(700, seed=1), tape(700, seed=2, symbol="ETH-USDT", volatility=6e-4)])
+    config = JudgeConfig(
+        labels=LabelConfig(bucket_horizons=(1,)),
+        models={"logistic": ModelConfig()},
+        replications=200,
+        control_repeats=3,
+    )
+    return Case(frame, judge(frame, config, instruments=instruments), instruments)
