@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from marketprism.labels.config import Horizon, LabelConfig
 from marketprism.labels.forward import make_labels
 from marketprism.labels.fractional import fractional_difference, fractional_weights
+from marketprism.labels.jumps import JumpTest, frame_jumps, jump_regime, jump_threshold, lee_mykland
 from marketprism.labels.labelset import LabelSet, LabelView
 from marketprism.labels.past_quantiles import past_levels, past_quantiles
 from marketprism.labels.paths import (
@@ -48,6 +49,7 @@ __all__ = [
     "PATH_NAMES",
     "SESSION_STARTS",
     "Horizon",
+    "JumpTest",
     "LabelConfig",
     "LabelSet",
     "LabelView",
@@ -65,9 +67,13 @@ __all__ = [
     "cost_aware_weights",
     "fractional_difference",
     "fractional_weights",
+    "frame_jumps",
     "funding_open_interest_regime",
+    "jump_regime",
     "jump_share",
     "jump_share_regime",
+    "jump_threshold",
+    "lee_mykland",
     "make_labels",
     "meta_labels",
     "past_levels",
