@@ -69,7 +69,8 @@ class Case:
     @cached_property
     def problem(self) -> Problem:
         """Features and labels of the primary horizon."""
-        return prepare(self.frame, self.judgement.labels, self.judgement.primary, self.judgement.factors)
+        made = self.judgement
+        return prepare(self.frame, made.labels, made.primary, made.factors, made.exclusions)
 
     @cached_property
     def executions(self) -> dict[str, Execution]:

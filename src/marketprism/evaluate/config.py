@@ -9,6 +9,7 @@ import msgspec
 
 from marketprism.core.config import Config
 from marketprism.core.errors import ConfigError, did_you_mean
+from marketprism.evaluate.exclusions import ExclusionConfig
 from marketprism.labels.config import LabelConfig
 from marketprism.models.baselines import ModelConfig
 
@@ -46,6 +47,15 @@ class CostConfig(Config, frozen=True):
         Overrides the recorded spread.
     seconds_per_year : float, optional
         Trading seconds that a year has, for annualisation; by default that of the market type.
+    slippage_bps : float
+        Paid per unit traded on top of fee, half spread and impact: what fills are worse than quoted for any reason.
+    notional : float, optional
+        Size of a position, in quote currency, for the market impact of
+        :func:`~marketprism.evaluate.impact.impact_scale`; None or 0: no impact.
+    impact_coefficient : float
+        Y of the square-root law, of order 1.
+    impact_buckets : int
+        Buckets up to the decision over which its volatility and traded notional are taken.
     """
 
     enter: float = 0.1
@@ -53,15 +63,29 @@ class CostConfig(Config, frozen=True):
     latency_ms: float = 50.0
     half_spread_bps: float | None = None
     seconds_per_year: float | None = None
+    slippage_bps: float = 0.0
+    notional: float | None = None
+    impact_coefficient: float = 1.0
+    impact_buckets: int = 30
 
     def __post_init__(self) -> None:
-        for name in ("enter", "fee_bps", "latency_ms", "half_spread_bps"):
+        for name in (
+            "enter",
+            "fee_bps",
+            "latency_ms",
+            "half_spread_bps",
+            "slippage_bps",
+            "notional",
+            "impact_coefficient",
+        ):
             value = getattr(self, name)
             # A maker rebate is a negative fee.
             if value is not None and not (math.isfinite(value) and (value >= 0 or name == "fee_bps")):
                 raise ConfigError(f"{name} was {value}", hint="it must be finite and not negative")
         if self.seconds_per_year is not None and not self.seconds_per_year > 0:
             raise ConfigError(f"seconds_per_year was {self.seconds_per_year}", hint="it must be positive")
+        if self.impact_buckets < 1:
+            raise ConfigError(f"impact_buckets was {self.impact_buckets}", hint="it must be at least 1")
 
 
 def _default_models() -> dict[str, ModelConfig]:
@@ -87,6 +111,8 @@ class JudgeConfig(Config, frozen=True):
         See :class:`~marketprism.evaluate.PurgedWalkForward`.
     costs : CostConfig
         Trading rule and costs.
+    exclusions : ExclusionConfig
+        Outages, abnormal jumps and given spans that neither train nor count in the headline.
     replications, level : int, float
         Bootstrap replications and coverage of intervals.
     control_repeats : int
@@ -111,6 +137,7 @@ class JudgeConfig(Config, frozen=True):
     embargo_s: float = 0.0
     train_stretches: int = 2
     costs: CostConfig = msgspec.field(default_factory=CostConfig)
+    exclusions: ExclusionConfig = msgspec.field(default_factory=ExclusionConfig)
     replications: int = 1000
     level: float = 0.95
     control_repeats: int = 10

@@ -28,7 +28,7 @@ _FACTORS_AT_ONCE = 16
 def factor_table(
     problems: Sequence[Problem], *, seed: int = 0, level: float = 0.95, replications: int = 1000
 ) -> pl.DataFrame:
-    """Judge every factor alone, at every horizon, over all labelled rows.
+    """Judge every factor alone, at every horizon, over all labelled rows that are not excluded.
 
     Factors are clipped and standardised as in the models (by series in a panel; over the whole sample: this table
     describes, it does not predict). ``ic`` is the Pearson correlation with the forward return.
@@ -57,7 +57,7 @@ def factor_table(
     tables = []
     for problem in problems:
         target = problem.scaled_returns
-        ok = np.isfinite(target) & problem.tradable
+        ok = np.isfinite(target) & problem.tradable & ~problem.excluded
         series = max(1, len(problem.series))
         found = univariate_ic(
             scaled[ok],

@@ -17,6 +17,7 @@ from marketprism.evaluate.controls import (
     suspected_leaks,
 )
 from marketprism.evaluate.economics import Execution, execution, half_spread_column
+from marketprism.evaluate.exclusions import Exclusions, find_exclusions
 from marketprism.evaluate.factor_table import factor_table
 from marketprism.evaluate.judgement import FittedModel, HorizonResult, Judgement, ModelResult
 from marketprism.evaluate.results import horizon_result
@@ -94,17 +95,12 @@ def judge(
     tell("labels")
     labels = labels or make_labels(frame, config.labels, mids)
     factors = config.factors or factor_names(frame)
-    problems = {name: prepare(frame, labels, name, factors) for name in config.model_horizons}
+    problems, exclusions = _problems(frame, labels, factors, config, mids)
     primary = problems[config.model_horizons[0]]
     half_spread, spread_source = half_spread_column(frame, config.costs, instruments)
     executions = execution(frame, half_spread, config.costs, mids)
     tell("factor table")
-    table = factor_table(
-        list(problems.values()), seed=config.seed, level=config.level, replications=config.replications
-    )
-    suspects = suspected_leaks(
-        primary.X, factors, primary.scaled_returns, config.leak_ceiling, by_series=bool(primary.series)
-    )
+    table, suspects = _factors_alone(problems, primary, config)
     folds, notes = _plan(primary, config)
     notes += [f"factor {name!r} has IC {ic:+.2f}: suspected leak" for name, ic in suspects.items()]
     models = dict(models) if models else _configured(config, by_series=bool(primary.series))
@@ -117,18 +113,40 @@ def judge(
         factors=tuple(factors),
         series=primary.series,
         primary=primary.horizon,
-        models={
-            name: ModelResult(name, {key: part[0] for key, part in parts.items()}) for name, parts in judged.items()
-        },
+        models={name: ModelResult(name, {h: part[0] for h, part in parts.items()}) for name, parts in judged.items()},
         folds=next((parts[primary.horizon][2] for parts in judged.values()), ()),
         controls=controls,
         suspects=suspects,
         factor_table=table,
         predictions=_predictions(judged, primary),
         fitted={name: _fit_all(primary, models[name], name) for name in judged},
+        exclusions=exclusions,
         assumptions=_assumptions(config, labels, executions, spread_source, exact_fills=mids is not None),
-        notes=tuple(notes),
+        notes=(*notes, *exclusions.notes()),
+        folds_by_model={name: parts[primary.horizon][2] for name, parts in judged.items()},
     )
+
+
+def _problems(
+    frame: pl.DataFrame, labels: LabelSet, factors: Sequence[str], config: JudgeConfig, mids: pl.DataFrame | None
+) -> tuple[dict[str, Problem], Exclusions]:
+    """Features and labels of every horizon, and the exclusion list with the rows of the primary one counted."""
+    exclusions = find_exclusions(frame, config.exclusions, mids)
+    problems = {name: prepare(frame, labels, name, factors, exclusions) for name in config.model_horizons}
+    primary = problems[config.model_horizons[0]]
+    return problems, exclusions.counted(primary.rows, primary.label_end, primary.label_known, primary.labelled)
+
+
+def _factors_alone(
+    problems: dict[str, Problem], primary: Problem, config: JudgeConfig
+) -> tuple[pl.DataFrame, dict[str, float]]:
+    table = factor_table(
+        list(problems.values()), seed=config.seed, level=config.level, replications=config.replications
+    )
+    suspects = suspected_leaks(
+        primary.X, primary.factors, primary.scaled_returns, config.leak_ceiling, by_series=bool(primary.series)
+    )
+    return table, suspects
 
 
 _Part = tuple[HorizonResult, "pl.DataFrame", tuple[Fold, ...]]
@@ -136,7 +154,7 @@ _Part = tuple[HorizonResult, "pl.DataFrame", tuple[Fold, ...]]
 
 def _plan(problem: Problem, config: JudgeConfig) -> tuple[int, list[str]]:
     """Choose the number of folds that the data bear (0: too few rows), and what to say about it."""
-    rows = int(problem.labelled.sum())
+    rows = int(problem.trainable.sum())
     times = np.unique(problem.known).size
     if rows < config.min_rows or times < 2 * _MIN_FOLD_ROWS:
         return 0, [
@@ -197,8 +215,8 @@ def _controls(
 
 
 def _fit_all(problem: Problem, model: BaseEstimator, name: str) -> FittedModel:
-    rows = problem.labelled
-    fitted = fit_model(model, problem.X[rows], problem.classes[rows])
+    rows = problem.trainable
+    fitted = fit_model(model, problem.X[rows], problem.classes[rows], times=problem.times[rows])
     end = int(problem.label_known[rows].max())
     return FittedModel(name, fitted, problem.factors, problem.series, problem.horizon, end)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketprism.evaluate.config import JudgeConfig
 from marketprism.evaluate.controls import Control
+from marketprism.evaluate.exclusions import Exclusions
 from marketprism.evaluate.metric import Metric
 from marketprism.evaluate.walkforward import Fold
 from marketprism.labels.labelset import LabelSet
@@ -24,7 +25,8 @@ class HorizonResult:
     Attributes
     ----------
     metrics : dict of str to Metric
-        Pooled over all instruments: ``ic, ic_after_latency, ic_ir, rank_ic, auc, brier_skill, log_loss_skill, ece,
+        Pooled over all instruments, excluded rows left out of the forecast metrics (trading includes them):
+        ``ic, ic_after_latency, ic_ir, rank_ic, auc, brier_skill, log_loss_skill, ece,
         hit_rate, turnover, gross_pnl_bps, net_pnl_bps, gross_sharpe, net_sharpe, gross_per_unit_bps``.
     by_series : dict of str to dict of str to Metric
         The same for each instrument of a panel, by series key; empty for one instrument.
@@ -36,6 +38,10 @@ class HorizonResult:
         ``ts, position, gross_bps, cost_bps, net_bps``.
     equity_by_series : dict of str to polars.DataFrame
         The same for each instrument of a panel.
+    excluded : dict of str to Metric
+        Forecast metrics of the excluded rows alone; empty where no tested row is excluded.
+    included : dict of str to Metric
+        Forecast metrics with the excluded rows included, to be shown beside ``metrics``; empty where none is excluded.
     """
 
     horizon: str
@@ -45,6 +51,8 @@ class HorizonResult:
     fold_ic: pl.DataFrame
     equity: pl.DataFrame
     equity_by_series: dict[str, pl.DataFrame]
+    excluded: dict[str, Metric] = field(default_factory=dict)
+    included: dict[str, Metric] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,9 @@ class Judgement:
     models : dict of str to ModelResult
         Empty when there were too few rows to train; ``notes`` then says so.
     folds : tuple of Fold
-        Folds of the primary horizon.
+        Folds of the primary horizon, of the first model.
+    folds_by_model : dict of str to tuple of Fold
+        The same of every model; they differ in ``note`` and ``parameters`` only.
     controls : tuple of Control
         Shuffled labels, planted leak, noise factors.
     suspects : dict of str to float
@@ -97,6 +107,8 @@ class Judgement:
         Out-of-sample predictions of every model and horizon.
     fitted : dict of str to FittedModel
         For export.
+    exclusions : Exclusions
+        Outages, abnormal jumps and given spans, with the rows that they cost at the primary horizon.
     assumptions, notes : tuple of str
         What the numbers rest on, and what to be warned of.
     """
@@ -113,8 +125,10 @@ class Judgement:
     factor_table: pl.DataFrame
     predictions: pl.DataFrame
     fitted: dict[str, FittedModel]
+    exclusions: Exclusions
     assumptions: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
+    folds_by_model: dict[str, tuple[Fold, ...]] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Plain data for ``summary.json``: folds, models, controls and words."""
@@ -150,6 +164,24 @@ class Judgement:
                 for control in self.controls
             },
             "suspects": dict(self.suspects),
+            "exclusions": {**self.exclusions.summary(), "models": self._apart()},
+            "parameters": {
+                name: [dict(fold.parameters) for fold in folds]
+                for name, folds in self.folds_by_model.items()
+                if any(fold.parameters for fold in folds)
+            },
             "assumptions": list(self.assumptions),
             "notes": list(self.notes),
+        }
+
+    def _apart(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Forecast metrics of excluded rows alone, and with them, by model; empty where no tested row is excluded."""
+        parts = {name: result.horizons[self.primary] for name, result in self.models.items()}
+        return {
+            name: {
+                "excluded": {key: metric.to_mapping() for key, metric in part.excluded.items()},
+                "included": {key: metric.to_mapping() for key, metric in part.included.items()},
+            }
+            for name, part in parts.items()
+            if part.included
         }

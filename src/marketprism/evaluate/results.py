@@ -35,17 +35,26 @@ def horizon_result(
     executions: dict[str, Execution],
     config: JudgeConfig,
 ) -> HorizonResult:
-    """Measure one model at one horizon, pooled and (in a panel) per instrument."""
+    """Measure one model at one horizon, pooled and (in a panel) per instrument.
+
+    Forecast metrics, folds and calibration leave out excluded rows, which are also measured apart and together with
+    the rest; trading includes them all, for nobody can skip a jump.
+    """
     import polars as pl
 
     overlap = overlap_rows(problem)
     series = len(problem.series)
     trades = trade(predictions, executions, config.costs)
     book = pool(trades)
-    metrics = forecast_metrics(predictions, config, overlap, max(1, series), scaled=series > 0)
-    metrics["ic_after_latency"] = latency_ic(
-        predictions, executions, config, overlap, max(1, series), scaled=series > 0
-    )
+    everything, predictions = predictions, predictions.filter(~pl.col("excluded"))
+
+    def forecasts(rows: pl.DataFrame) -> dict[str, Metric]:
+        found = forecast_metrics(rows, config, overlap, max(1, series), scaled=series > 0)
+        found["ic_after_latency"] = latency_ic(rows, executions, config, overlap, max(1, series), scaled=series > 0)
+        return found
+
+    metrics = forecasts(predictions)
+    apart = predictions.height < everything.height
     metrics |= trading_metrics(book, config.replications, config.level, config.seed)
     by_series: dict[str, dict[str, Metric]] = {}
     if series:
@@ -65,6 +74,8 @@ def horizon_result(
         fold_ic=_fold_table(predictions, folds, config, overlap, max(1, series), scaled=series > 0),
         equity=book.equity(),
         equity_by_series={name: result.equity() for name, result in trades.items()} if series else {},
+        excluded=forecasts(everything.filter(pl.col("excluded"))) if apart else {},
+        included=forecasts(everything) if apart else {},
     )
 
 

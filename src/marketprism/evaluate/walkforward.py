@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from marketprism.core.errors import DataError
 from marketprism.core.timebase import NS
 from marketprism.evaluate.config import JudgeConfig
+from marketprism.evaluate.exclusions import ExclusionMasks, Exclusions
 from marketprism.evaluate.splitters import PurgedWalkForward
 from marketprism.labels.forward import SERIES_KEY
 from marketprism.labels.labelset import NO_CLASS, LabelSet
@@ -32,7 +33,9 @@ Relabel = Callable[[int, npt.NDArray[np.int8]], npt.NDArray[np.int8]]
 class Fold:
     """One fold: its test span (ns UTC), how many rows trained and tested, and how many were purged.
 
-    ``purged`` counts labelled rows before the test whose label was not known in time (or that fell in the embargo).
+    ``purged`` counts labelled rows before the test whose label was not known in time (or that fell in the embargo);
+    ``excluded`` those before the test that touch an excluded span (outage, abnormal jump). ``parameters`` are those
+    that the model chose for itself on the training rows (``best_params_``), if it did.
     """
 
     number: int
@@ -42,6 +45,8 @@ class Fold:
     test_rows: int
     purged: int
     note: str = ""
+    excluded: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class WalkForward:
     predictions : polars.DataFrame
         One row per tested bucket, by ``ts_known``: series key, ``bucket_id``, ``segment``, ``ts_end``, ``ts_known``,
         ``model``, ``horizon``, ``scheme``, ``fold``, ``return``, ``class``, ``label_end_ts``, ``threshold`` (null where
-        undefined),
+        undefined), ``excluded`` (the label touches an excluded span),
         ``p_down, p_flat, p_up``, ``base_down, base_flat, base_up`` (class shares of the fold's training rows) and
         ``score = p_up - p_down``. Probabilities and score are null where the mid is invalid.
     folds : tuple of Fold
@@ -83,11 +88,25 @@ class Problem:
     """Panel series in code order; empty for one instrument."""
     horizon: str
     scheme: str
+    excluded: npt.NDArray[np.bool_]
+    """The label touches an excluded span: not in the headline."""
+    barred: npt.NDArray[np.bool_]
+    """The label touches a span that was known by the time the label was: not trained on."""
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
         """Rows that have a class and could be traded."""
         return np.asarray((self.classes != NO_CLASS) & self.tradable)
+
+    @property
+    def trainable(self) -> npt.NDArray[np.bool_]:
+        """Labelled rows that may train: no excluded span known by then touches their label."""
+        return np.asarray(self.labelled & ~self.barred)
+
+    @property
+    def times(self) -> npt.NDArray[np.int64]:
+        """Time at which each row, and its label, was known, shape ``(n, 2)``: the groups of a splitter."""
+        return np.column_stack((self.known, np.maximum(self.known, self.label_known)))
 
     @property
     def scaled_returns(self) -> npt.NDArray[np.float64]:
@@ -101,8 +120,14 @@ class Problem:
             return np.where(self.threshold > 0, self.returns / self.threshold, np.nan)
 
 
-def prepare(frame: pl.DataFrame, labels: LabelSet, horizon: str, factors: Sequence[str] | None = None) -> Problem:
-    """Align features and labels of one horizon, by ``ts_known``.
+def prepare(
+    frame: pl.DataFrame,
+    labels: LabelSet,
+    horizon: str,
+    factors: Sequence[str] | None = None,
+    exclusions: Exclusions | None = None,
+) -> Problem:
+    """Align features and labels of one horizon, by ``ts_known``; without ``exclusions`` every label counts.
 
     Raises
     ------
@@ -126,20 +151,25 @@ def prepare(frame: pl.DataFrame, labels: LabelSet, horizon: str, factors: Sequen
     series = series if len(series) > 1 else ()
     columns = [*SERIES_KEY, "bucket_id", "segment", "ts_end", "ts_known"]
     mid = frame["mid_last"].fill_null(float("nan")).to_numpy()[order]
+    rows, end, known = frame.select(columns)[order], view.label_end_ts[order], view.label_known_ts[order]
+    nothing = ExclusionMasks(np.zeros(rows.height, bool), np.zeros(rows.height, bool))
+    masks = nothing if exclusions is None else exclusions.masks(rows, end, known)
     return Problem(
-        rows=frame.select(columns)[order],
+        rows=rows,
         X=feature_matrix(frame, chosen, series)[order],
         returns=view.returns[order],
         classes=view.classes[order],
         threshold=view.threshold[order],
-        label_end=view.label_end_ts[order],
-        label_known=view.label_known_ts[order],
+        label_end=end,
+        label_known=known,
         known=frame["ts_known"].to_numpy().astype(np.int64)[order],
         tradable=np.isfinite(mid) & (mid > 0),
         factors=chosen,
         series=series,
         horizon=horizon,
         scheme=view.scheme,
+        excluded=masks.excluded,
+        barred=masks.barred,
     )
 
 
@@ -188,9 +218,8 @@ def run_folds(
     n = len(features)
     probabilities, base = np.full((n, 3), np.nan), np.full((n, 3), np.nan)
     fold_of = np.full(n, -1, np.int64)
-    times = np.column_stack((problem.known, np.maximum(problem.known, problem.label_known)))
-    splits = list(splitter.split(features, problem.classes, times))
-    work = [(number, train[problem.labelled[train]], test) for number, (train, test) in enumerate(splits)]
+    splits = list(splitter.split(features, problem.classes, problem.times))
+    work = [(number, train[problem.trainable[train]], test) for number, (train, test) in enumerate(splits)]
     if jobs > 1 and len(work) > 1:
         from joblib import Parallel, delayed
 
@@ -198,16 +227,17 @@ def run_folds(
     else:
         done = [_one_fold(problem, features, model, item, relabel) for item in work]
     folds = []
-    for (number, train, test), (predicted, shares, note) in zip(work, done, strict=True):
+    for (number, train, test), (predicted, shares, note, chosen) in zip(work, done, strict=True):
         probabilities[test], base[test], fold_of[test] = predicted, shares, number
         start, end = int(problem.known[test].min()), int(problem.known[test].max())
-        before = int((problem.labelled & (problem.known < start)).sum())
+        before = int((problem.trainable & (problem.known < start)).sum())
+        left_out = int((problem.labelled & problem.barred & (problem.label_known < start)).sum())
         purged = (
             before - train.size
             if getattr(splitter, "window", "expanding") == "expanding"
             else _late(problem, start, train)
         )
-        folds.append(Fold(number, start, end, train.size, test.size, purged, note))
+        folds.append(Fold(number, start, end, train.size, test.size, purged, note, left_out, chosen))
     return probabilities, base, fold_of, tuple(folds)
 
 
@@ -215,7 +245,7 @@ def _late(problem: Problem, start: int, train: npt.NDArray[np.int64]) -> int:
     """Labelled rows inside the rolling window that the purge took."""
     if not train.size:
         return 0
-    inside = problem.labelled & (problem.known >= problem.known[train].min()) & (problem.known < start)
+    inside = problem.trainable & (problem.known >= problem.known[train].min()) & (problem.known < start)
     return int(inside.sum()) - train.size
 
 
@@ -225,7 +255,7 @@ def _one_fold(
     model: BaseEstimator,
     item: tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]],
     relabel: Relabel | None,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], str]:
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], str, dict[str, Any]]:
     number, train, test = item
     classes = problem.classes[train]
     counts = np.array([(classes == label).sum() for label in CLASSES], np.float64)
@@ -233,9 +263,10 @@ def _one_fold(
     if relabel is not None:
         classes = relabel(number, classes)
     if np.unique(classes).size < 2:
-        return np.tile(shares, (test.size, 1)), shares, f"{train.size} training rows of one class: base rates only"
-    fitted = fit_model(model, features[train], classes)
-    return predict_classes(fitted, features[test]), shares, ""
+        note = f"{train.size} training rows of one class: base rates only"
+        return np.tile(shares, (test.size, 1)), shares, note, {}
+    fitted = fit_model(model, features[train], classes, times=problem.times[train])
+    return predict_classes(fitted, features[test]), shares, "", dict(getattr(fitted, "best_params_", {}))
 
 
 def walk_forward(
@@ -294,6 +325,7 @@ def prediction_frame(
         "class": problem.classes.astype(np.int64),
         "label_end_ts": problem.label_end,
         "threshold": problem.threshold,
+        "excluded": problem.excluded,
         **{f"p_{word}": shown[:, i] for i, word in enumerate(("down", "flat", "up"))},
         **{f"base_{word}": base[:, i] for i, word in enumerate(("down", "flat", "up"))},
         "score": shown[:, 2] - shown[:, 0],

@@ -116,19 +116,36 @@ def build_model(config: ModelConfig, seed: int = 0, *, by_series: bool = False) 
     return Pipeline([("scale", scaler), ("model", estimator)])
 
 
-def fit_model(model: BaseEstimator, X: npt.NDArray[np.float64], y: npt.NDArray[np.int8]) -> BaseEstimator:
+def fit_model(
+    model: BaseEstimator,
+    X: npt.NDArray[np.float64],
+    y: npt.NDArray[np.int8],
+    *,
+    times: npt.NDArray[np.int64] | None = None,
+) -> BaseEstimator:
     """Fit a clone of ``model`` on one BLAS thread (the bits then do not depend on the machine's cores).
 
     A solver that stops before convergence is not an error here: the penalised fit is usable, and judged out of
     sample like any other.
+
+    Parameters
+    ----------
+    model : estimator
+        Unfitted sklearn classifier.
+    X, y : ndarray
+        Features (NaN where missing) and classes.
+    times : ndarray of shape (n, 2), optional
+        When each row, and its label, was known, ns UTC; handed to an estimator whose ``fit`` takes ``times``.
     """
     from sklearn.base import clone
     from sklearn.exceptions import ConvergenceWarning
+    from sklearn.utils.validation import has_fit_parameter
 
     fitted = clone(model)
+    more = {"times": times} if times is not None and has_fit_parameter(fitted, "times") else {}
     with _one_thread().limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted.fit(X, y)
+        fitted.fit(X, y, **more)
     return fitted
 
 
