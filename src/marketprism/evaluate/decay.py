@@ -15,7 +15,7 @@ from marketprism.evaluate.bootstrap import block_length, plan_blocks
 from marketprism.evaluate.metric import Metric
 from marketprism.evaluate.metrics import information_coefficient
 
-__all__ = ["SignalDecay", "effective_sharpe", "information_by_delay", "information_by_rows"]
+__all__ = ["SignalDecay", "effective_sharpe", "fit_lifetime", "information_by_delay", "information_by_rows"]
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
@@ -57,6 +57,61 @@ class SignalDecay(NamedTuple):
         x, y = self.delays[1:stop] - self.delays[0], np.log(ratio[1:stop])
         slope = float(x @ y) / float(x @ x)
         return -1.0 / slope if slope < 0 else math.inf
+
+
+def fit_lifetime(delays: npt.ArrayLike, values: npt.ArrayLike) -> _Floats:
+    """Time in which a signal falls to ``1 / e``: least squares of ``a exp(-delay / lifetime)`` on ICs, a free.
+
+    Unlike a line through logarithms it may see ICs of either sign, as noise gives them. The half-life is ``log(2)``
+    times it.
+
+    Parameters
+    ----------
+    delays : array of float, shape (d,)
+        At least two, increasing from 0, in any unit.
+    values : array of float, shape (..., d)
+        IC at each delay; one curve or many.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        In the unit of the delays: 0 where only the first IC differs from zero (below a tenth of the first delay after
+        0), infinite where they do not fall (beyond 100 times the last delay), NaN where a value is NaN or all are 0.
+
+    Raises
+    ------
+    DataError
+        Fewer than two delays, or not increasing from 0.
+
+    Examples
+    --------
+    >>> delays = np.array([0.0, 1.0, 2.0, 5.0])
+    >>> float(fit_lifetime(delays, 0.1 * np.exp(-delays / 3)).round(3))
+    3.0
+    """
+    x, y = np.asarray(delays, np.float64), np.asarray(values, np.float64)
+    if x.ndim != 1 or x.size < 2 or x[0] != 0 or not (np.diff(x) > 0).all() or y.shape[-1:] != x.shape:
+        raise DataError(
+            f"delays were {x.tolist()}, values of shape {y.shape}", hint="give at least two delays, increasing from 0"
+        )
+    low, high = 0.1 * x[1], 100.0 * x[-1]
+    curves = y.reshape(-1, x.size)
+    grid = np.geomspace(low, high, 400)
+    best = grid[np.argmax(_explained(curves, x, grid), axis=1)]
+    for width in (0.03, 0.0005):
+        step = np.linspace(1 - width, 1 + width, 81)
+        near = best[:, None] * step
+        best = near[np.arange(len(near)), np.argmax(_explained(curves, x, near), axis=1)]
+    best = np.where(best <= 1.02 * low, 0.0, np.where(best >= 0.98 * high, np.inf, best))
+    known = np.isfinite(curves).all(axis=1) & (curves != 0).any(axis=1)
+    return np.asarray(np.where(known, best, np.nan).reshape(y.shape[:-1]))
+
+
+def _explained(curves: _Floats, delays: _Floats, lifetimes: _Floats) -> _Floats:
+    """Sum of squares that each exponential explains of each curve; lifetimes are shared, or one row a curve."""
+    shape = np.exp(-delays / lifetimes[..., None])
+    product = np.einsum("cd,gd->cg" if lifetimes.ndim == 1 else "cd,cgd->cg", np.nan_to_num(curves), shape)
+    return np.asarray(product * product / (shape * shape).sum(axis=-1))
 
 
 def effective_sharpe(sharpe: float, latency: float, half_life: float, complexity: float = 0.0) -> float:

@@ -1,10 +1,10 @@
-"""What a score earns: positions after latency, fills at mid plus or minus half the spread, fees, and the ratios."""
+"""What a score earns: positions after latency, fills at mid and half spread, fees, slippage, impact, and the ratios."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,14 +16,20 @@ from marketprism.core.instrument import Instrument
 from marketprism.core.timebase import NS
 from marketprism.evaluate.bootstrap import block_length, plan_blocks
 from marketprism.evaluate.config import BASE_FEES_BPS, SECONDS_PER_YEAR, CostConfig
+from marketprism.evaluate.frame_check import check_bucket_frame, check_mids
+from marketprism.evaluate.impact import impact_scale
 from marketprism.evaluate.metric import Metric
 from marketprism.evaluate.metrics import measured
 from marketprism.labels.forward import SERIES_KEY, series_rows
+from marketprism.models.features import QUOTED_SPREAD
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Execution", "Trading", "half_spread_column", "pool", "trade", "trading_metrics"]
+__all__ = ["COST_PARTS", "Execution", "Trading", "execution", "half_spread_column", "pool", "trade", "trading_metrics"]
+
+COST_PARTS = ("half_spread", "fee", "slippage", "impact")
+"""What a change of position pays for, in the order of :attr:`Trading.parts`."""
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
@@ -49,6 +55,11 @@ class Execution:
     """Fraction of notional."""
     seconds_per_year: float
     key: str
+    slippage: float
+    """Fraction of notional."""
+    impact: _Floats
+    """Impact of trading one unit of ``CostConfig.notional``, as a fraction of it; 0 without a notional, NaN where
+    volatility or traded notional are not known."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,8 @@ class Trading:
         Decisions in a year at the rate seen while the market was observed.
     observed_s : float
         Seconds of market time behind it (gaps not counted).
+    parts : mapping of str to ndarray
+        ``half_spread``, ``fee``, ``slippage`` and ``impact``, which sum to ``cost``.
     """
 
     ts: _Ints
@@ -78,6 +91,7 @@ class Trading:
     traded: _Floats
     periods_per_year: float
     observed_s: float
+    parts: Mapping[str, _Floats] = field(default_factory=dict)
 
     @property
     def net(self) -> _Floats:
@@ -104,8 +118,8 @@ def half_spread_column(
 ) -> tuple[_Floats, str]:
     """Half spread relative to the mid of each bucket, and in words where it came from.
 
-    In order: ``costs.half_spread_bps``; ``spread_last_ticks`` with the instrument's tick size; the factor
-    ``spread_bps``. NaN where the book was invalid.
+    In order: ``costs.half_spread_bps``; ``spread_last_ticks`` with the instrument's tick size; ``quoted_spread_bps``
+    of a user's frame; the factor ``spread_bps``. NaN where the book was invalid.
 
     Raises
     ------
@@ -125,9 +139,12 @@ def half_spread_column(
         mid = frame["mid_last"].fill_null(float("nan")).to_numpy()
         half = np.where(spread >= 0, 0.5 * spread * tick / mid, np.nan)
         return half, "half the spread in force when the bucket closed"
+    if QUOTED_SPREAD in frame.columns:
+        half = 0.5e-4 * frame[QUOTED_SPREAD].fill_null(float("nan")).to_numpy()
+        return half, "half the spread that came with the bars"
     if "spread_bps" in frame.columns:
         half = 0.5e-4 * frame["spread_bps"].fill_null(float("nan")).to_numpy()
-        return half, "half the spread_bps factor of the bucket"
+        return np.where(half >= 0, half, np.nan), "half the spread_bps factor of the bucket"
     raise DataError(
         "the half spread is not known", hint="pass the instruments, a spread_bps factor or costs.half_spread_bps"
     )
@@ -145,9 +162,18 @@ def execution(
     series (``ts_recv`` or ``ts``, ``mid``) the fill mid is the last one at or before the fill time. Without one it
     lies on the straight line of the bucket in which the fill falls, from its opening mid to its closing mid: on
     average fair, but blind to moves that come faster than the line. Fills never cross a segment.
+
+    Raises
+    ------
+    DataError
+        A column is missing or holds what it cannot (see :func:`~marketprism.evaluate.frame_check.check_bucket_frame`),
+        or ``costs.notional`` asks for impact and the frame does not tell what was traded.
     """
     import polars as pl
 
+    check_bucket_frame(frame)
+    if mids is not None:
+        check_mids(mids)
     latency = round(costs.latency_ms * 1e6)
     result = {}
     for key, rows in series_rows(frame).items():
@@ -186,6 +212,8 @@ def execution(
             fee * 1e-4,
             year,
             name,
+            costs.slippage_bps * 1e-4,
+            math.sqrt(costs.notional) * impact_scale(part, costs) if costs.notional else np.zeros(len(rows)),
         )
     return result
 
@@ -225,16 +253,19 @@ def _run(
     half: _Floats,
     closing: _Floats,
     last: npt.NDArray[np.bool_],
+    impact: _Floats,
     enter: float,
-    fee: float,
-) -> tuple[_Floats, _Floats, _Floats, _Floats]:
-    """Follow one instrument's score: position after, gross accrued until, cost and amount traded at each fill."""
+) -> tuple[_Floats, _Floats, _Floats, _Floats, _Floats]:
+    """Follow one score: position after each fill, gross accrued until it, amount traded, half spread, impact paid."""
     n = score.size
-    position, gross, cost, traded = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
-    held, mark, spread = 0.0, np.nan, np.nan
+    position, gross, traded = np.zeros(n), np.zeros(n), np.zeros(n)
+    crossed, paid = np.zeros(n), np.zeros(n)
+    held, mark, spread, moved = 0.0, np.nan, np.nan, np.nan
     for i in range(n):
         if np.isfinite(half[i]):
             spread = half[i]
+        if np.isfinite(impact[i]):
+            moved = impact[i]
         price = closing[i] if last[i] else fill[i]
         if not np.isfinite(price) and last[i]:
             price = mark
@@ -244,27 +275,30 @@ def _run(
             target = held
             if last[i] or np.isnan(score[i]) or held * score[i] < 0.0:
                 target = 0.0
-            if not last[i] and np.isfinite(spread) and np.isfinite(half[i]):
+            if not last[i] and np.isfinite(half[i]) and np.isfinite(impact[i]):
                 if score[i] >= enter and score[i] > 0.0:
                     target = 1.0
                 elif score[i] <= -enter and score[i] < 0.0:
                     target = -1.0
             if target != held:
                 traded[i] = abs(target - held)
-                cost[i] = traded[i] * (fee + spread)
+                crossed[i] = spread
+                paid[i] = traded[i] * math.sqrt(traded[i]) * moved
                 held = target
             mark = price
         position[i] = held
         if last[i]:
-            mark, spread = np.nan, np.nan
-    return position, gross, cost, traded
+            mark, spread, moved = np.nan, np.nan, np.nan
+    return position, gross, traded, crossed, paid
 
 
 def trade(predictions: pl.DataFrame, executions: Mapping[str, Execution], costs: CostConfig) -> dict[str, Trading]:
     """Trade each instrument's score on its own (notional 1) and return the results by series key.
 
     A position is flattened at the last known mid of its segment, and at once where the score is null: nothing is
-    held over a gap. Each change of position pays the fee and half the spread.
+    held over a gap. Each change of position pays the fee, half the spread, slippage and, with a notional, impact:
+    a change by d units pays ``d sqrt(d)`` times the impact of one. Where half spread or impact are not known there is
+    no entry, and an exit pays the last known ones.
     """
     result = {}
     for key, rows in series_rows(predictions).items():
@@ -273,12 +307,15 @@ def trade(predictions: pl.DataFrame, executions: Mapping[str, Execution], costs:
         score = part["score"].fill_null(float("nan")).to_numpy()
         segment, ids = one.segment[at], one.bucket_id[at]
         last = np.append((np.diff(segment) != 0) | (np.diff(ids) != 1), True)
-        position, gross, cost, traded = _run(
-            score, one.fill_mid[at], one.half_spread[at], one.mid_last[at], last, costs.enter, one.fee
+        position, gross, traded, crossed, paid = _run(
+            score, one.fill_mid[at], one.half_spread[at], one.mid_last[at], last, one.impact[at], costs.enter
         )
+        cost = traded * (one.fee + crossed + one.slippage) + paid
+        shares = (traded * crossed, traded * one.fee, traded * one.slippage, paid)
         observed = float(one.duration_s[at].sum())
         rate = one.seconds_per_year * len(at) / observed if observed > 0 else math.nan
-        result[one.key] = Trading(one.fill_ts[at], position, gross, cost, traded, rate, observed)
+        parts = dict(zip(COST_PARTS, shares, strict=True))
+        result[one.key] = Trading(one.fill_ts[at], position, gross, cost, traded, rate, observed, parts)
     return result
 
 
@@ -294,17 +331,19 @@ def pool(parts: Mapping[str, Trading]) -> Trading:
     width = max(1, -(-(stop - start + 1) // bins))
     place = {key: (part.ts - start) // width for key, part in parts.items()}
     used = np.unique(np.concatenate(list(place.values())))
-    total = {name: np.zeros(used.size) for name in ("gross", "cost", "traded", "position")}
+    total = {name: np.zeros(used.size) for name in ("gross", "cost", "traded", "position", *COST_PARTS)}
     for key, part in parts.items():
         at = np.searchsorted(used, place[key])
-        for name in ("gross", "cost", "traded"):
-            total[name] += share * np.bincount(at, getattr(part, name), used.size)
+        flows = {"gross": part.gross, "cost": part.cost, "traded": part.traded, **part.parts}
+        for name, values in flows.items():
+            total[name] += share * np.bincount(at, values, used.size)
         newest = np.searchsorted(part.ts, start + (used + 1) * width, side="left") - 1
         total["position"] += share * np.where(newest >= 0, part.position[newest], 0.0)
     year = float(np.mean([part.periods_per_year * part.observed_s / part.ts.size for part in parts.values()]))
     rate = year * used.size / observed if observed > 0 else math.nan
     ts = start + (used + 1) * width
-    return Trading(ts, total["position"], total["gross"], total["cost"], total["traded"], rate, observed)
+    shares = {name: total[name] for name in COST_PARTS}
+    return Trading(ts, total["position"], total["gross"], total["cost"], total["traded"], rate, observed, shares)
 
 
 def trading_metrics(result: Trading, replications: int, level: float, seed: int) -> dict[str, Metric]:
