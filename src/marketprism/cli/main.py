@@ -14,6 +14,7 @@ _VERBS = {
     "inspect": "Say what a source holds: span, events, gaps, clocks, spread, rejections.",
     "convert": "Write a source as our Parquet.",
     "verify": "Check one of our directories against its manifest.",
+    "ledger": "Show every evaluation ever made, by data set.",
     "sources": "List the source formats with an example line each.",
     "factors": "List factors, or explain one.",
     "config": "Show the configuration, or its JSON schema.",

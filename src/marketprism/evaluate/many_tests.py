@@ -129,7 +129,8 @@ def _losses(rows: pl.DataFrame, prefix: str, loss: Loss) -> _Floats:
 def forecast_tests(case: Case, loss: Loss, alpha: float, max_pairs: int) -> tuple[pl.DataFrame, str]:
     """Compare the models' forecasts and the base rates, pair by pair (Diebold-Mariano).
 
-    Losses of a panel are those of its rows by time, and autocovariances reach over all instruments of a label.
+    Excluded rows are left out. Losses of a panel are those of its rows by time, and autocovariances reach over all
+    instruments of a label.
 
     Returns
     -------
@@ -145,7 +146,9 @@ def forecast_tests(case: Case, loss: Loss, alpha: float, max_pairs: int) -> tupl
     losses: dict[str, _Floats] = {}
     for name in case.names:
         # All models are asked about the same rows; null where the mid was invalid, for all of them alike.
-        rows = case.predictions(name).filter(pl.col("p_up").is_not_null() & pl.col("class").is_not_null())
+        rows = case.predictions(name).filter(
+            pl.col("p_up").is_not_null(), pl.col("class").is_not_null(), ~pl.col("excluded")
+        )
         losses.setdefault(BASE_RATES, _losses(rows, "base", loss))
         losses[name] = _losses(rows, "p", loss)
     size = len(losses.get(BASE_RATES, ()))
@@ -200,7 +203,12 @@ def information_tests(case: Case) -> pl.DataFrame:
             rows = (
                 case.predictions(name, horizon)
                 .with_columns(target.alias("_target"))
-                .filter(pl.col("score").is_not_null(), pl.col("class").is_not_null(), pl.col("_target").is_finite())
+                .filter(
+                    pl.col("score").is_not_null(),
+                    pl.col("class").is_not_null(),
+                    pl.col("_target").is_finite(),
+                    ~pl.col("excluded"),
+                )
             )
             score = rows["score"].to_numpy()
             spread = score.std() if score.size else 0.0
