@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from marketprism.core.block import EventBlock
     from marketprism.core.errors import MarketPrismError
     from marketprism.core.instrument import Instrument
+    from marketprism.evaluate.config import JudgeConfig
+    from marketprism.evaluate.judge import judge
+    from marketprism.evaluate.leaks import check_leaks
+    from marketprism.evaluate.user_frames import bucket_frame, with_factors
     from marketprism.factors.config import EngineConfig
     from marketprism.factors.engine import FactorEngine
+    from marketprism.labels.forward import make_labels
+    from marketprism.models.adapters import as_classifier
     from marketprism.pipelines.sources import open_source
 
 __version__ = "0.1.0"
@@ -33,9 +39,16 @@ __all__ = [
     "EventBlock",
     "FactorEngine",
     "Instrument",
+    "JudgeConfig",
     "MarketPrismError",
     "__version__",
+    "as_classifier",
+    "bucket_frame",
+    "check_leaks",
+    "judge",
+    "make_labels",
     "open_source",
+    "with_factors",
 ]
 
 _HOME = {
@@ -46,8 +59,15 @@ _HOME = {
     "EventBlock": "marketprism.core.block",
     "FactorEngine": "marketprism.factors.engine",
     "Instrument": "marketprism.core.instrument",
+    "JudgeConfig": "marketprism.evaluate.config",
     "MarketPrismError": "marketprism.core.errors",
+    "as_classifier": "marketprism.models.adapters",
+    "bucket_frame": "marketprism.evaluate.user_frames",
+    "check_leaks": "marketprism.evaluate.leaks",
+    "judge": "marketprism.evaluate.judge",
+    "make_labels": "marketprism.labels.forward",
     "open_source": "marketprism.pipelines.sources",
+    "with_factors": "marketprism.evaluate.user_frames",
 }
 
 

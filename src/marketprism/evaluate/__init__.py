@@ -39,6 +39,7 @@ from marketprism.evaluate.sharpe import (
 from marketprism.evaluate.slices import Stability, hour_of_day, information_by, periodic_information, stability
 from marketprism.evaluate.splitters import PurgedWalkForward
 from marketprism.evaluate.superior import SuperiorityTest, reality_check, superior_predictive_ability
+from marketprism.evaluate.user_frames import bucket_frame, with_factors
 from marketprism.evaluate.walkforward import Fold, WalkForward, walk_forward
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "best_possible_brier",
     "block_bootstrap",
     "bonferroni",
+    "bucket_frame",
     "calibration_test",
     "calmar_ratio",
     "check_leaks",
@@ -105,4 +107,5 @@ __all__ = [
     "superior_predictive_ability",
     "suspected_leaks",
     "walk_forward",
+    "with_factors",
 ]

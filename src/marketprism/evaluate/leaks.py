@@ -88,9 +88,9 @@ def check_leaks(
         series, an array of shape (n,) or (n, F), or a mapping of arrays. Fewer rows are fine (buckets out of
         events) if the result has a column ``ts_known`` (or ``ts_recv``): each row must then appear once it is known.
         It starts afresh in each call (a new FactorEngine, not flushed: the flush closes a bucket early).
-    tape : polars.DataFrame or EventBlock
-        In the order of receipt. A leak that already lies in a column of the tape cannot be seen by changing the
-        tape: :func:`suspected_leaks` finds those.
+    tape : polars.DataFrame, pandas.DataFrame or EventBlock
+        In the order of receipt; the function gets the same kind, and pandas' index counts as times. A leak that
+        already lies in a column of the tape cannot be seen by changing the tape: :func:`suspected_leaks` finds those.
     samples : int, default 24
         Sampled times; a tape with fewer rows is checked at every row.
     event, received : str, optional
@@ -320,7 +320,9 @@ def _as_table(result: Any, name: str) -> pl.DataFrame:
     if isinstance(result, Mapping):
         return pl.DataFrame({str(key): np.asarray(values) for key, values in result.items()})
     if hasattr(result, "columns"):
-        return pl.DataFrame({str(key): np.asarray(result[key]) for key in result.columns})
+        from marketprism.evaluate.user_columns import as_polars
+
+        return as_polars(result)
     values = np.asarray(result)
     if values.ndim == 1:
         return pl.DataFrame({str(getattr(result, "name", None) or name): values})

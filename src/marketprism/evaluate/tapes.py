@@ -163,7 +163,7 @@ class BlockTape:
 
 
 def open_tape(tape: Any, event: str | None, received: str | None) -> Tape:
-    """Wrap a Polars frame or an event block.
+    """Wrap a Polars or pandas frame or an event block.
 
     Raises
     ------
@@ -176,4 +176,8 @@ def open_tape(tape: Any, event: str | None, received: str | None) -> Tape:
         return BlockTape(tape)
     if isinstance(tape, pl.DataFrame):
         return FrameTape(tape, event, received)
-    raise DataError(f"the tape was a {type(tape).__name__}", hint="pass a Polars frame or an EventBlock")
+    if hasattr(tape, "iloc") and hasattr(tape, "reset_index"):
+        from marketprism.evaluate.pandas_tape import PandasTape
+
+        return PandasTape(tape, event, received)
+    raise DataError(f"the tape was a {type(tape).__name__}", hint="pass a Polars or pandas frame, or an EventBlock")

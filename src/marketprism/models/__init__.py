@@ -5,6 +5,7 @@ import os
 # Must be in the environment before the first OpenMP library loads: spinning threads slow LightGBM 4 to 20 times.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from marketprism.models.adapters import RegressorAsClassifier, VotesAsProbabilities, as_classifier
 from marketprism.models.artefact import LoadedModel, Manifest, pack_artefact, unpack_artefact
 from marketprism.models.baselines import CLASSES, ModelConfig, build_model, fit_model, predict_classes
 from marketprism.models.features import factor_names, factor_signature, feature_matrix
@@ -15,6 +16,9 @@ __all__ = [
     "LoadedModel",
     "Manifest",
     "ModelConfig",
+    "RegressorAsClassifier",
+    "VotesAsProbabilities",
+    "as_classifier",
     "build_model",
     "factor_names",
     "factor_signature",

@@ -19,10 +19,30 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
     from threadpoolctl import ThreadpoolController
 
-__all__ = ["CLASSES", "ModelConfig", "build_model", "fit_model", "predict_classes"]
+__all__ = ["CLASSES", "ModelConfig", "TuningConfig", "build_model", "fit_model", "predict_classes"]
 
 CLASSES = (-1, 0, 1)
 """Down, flat, up: the order of every probability triple."""
+
+
+class TuningConfig(Config, frozen=True):
+    """How parameters are chosen inside each training set.
+
+    Parameters
+    ----------
+    trials : int
+        Parameter sets tried.
+    inner_folds : int
+        Purged walk-forward folds inside the training rows on which each is tested.
+    """
+
+    trials: int = 20
+    inner_folds: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "inner_folds"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be at least 1")
 
 
 class ModelConfig(Config, frozen=True):
@@ -42,6 +62,9 @@ class ModelConfig(Config, frozen=True):
         Winsorising limit in robust standard deviations.
     threads : int
         LightGBM threads; the result does not depend on it.
+    tuning : TuningConfig, optional
+        Choose penalty (logistic) or leaves, rows a leaf, rate and trees (LightGBM) anew inside each training set; the
+        values given here are the first that are tried. None: take them as they are.
     """
 
     kind: Literal["logistic", "lightgbm"] = "logistic"
@@ -54,6 +77,7 @@ class ModelConfig(Config, frozen=True):
     row_share: float = 0.8
     clip: float = 5.0
     threads: int = 1
+    tuning: TuningConfig | None = None
 
     def __post_init__(self) -> None:
         for name in ("inverse_penalty", "learning_rate", "clip"):
@@ -136,16 +160,27 @@ def fit_model(
         Features (NaN where missing) and classes.
     times : ndarray of shape (n, 2), optional
         When each row, and its label, was known, ns UTC; handed to an estimator whose ``fit`` takes ``times``.
+
+    Raises
+    ------
+    ConfigError
+        It is no estimator, or one that gives no probabilities.
+    DataError
+        It takes no NaN, and there are some.
     """
     from sklearn.base import clone
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils.validation import has_fit_parameter
 
+    from marketprism.models.adapters import check_estimator, missing_values_explained
+
+    check_estimator(model)
     fitted = clone(model)
     more = {"times": times} if times is not None and has_fit_parameter(fitted, "times") else {}
     with _one_thread().limit(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted.fit(X, y, **more)
+        with missing_values_explained(fitted, X):
+            fitted.fit(X, y, **more)
     return fitted
 
 
@@ -154,7 +189,9 @@ def predict_classes(model: BaseEstimator, X: npt.NDArray[np.float64]) -> npt.NDA
     result = np.zeros((len(X), len(CLASSES)))
     if len(X) == 0:
         return result
-    with _one_thread().limit(limits=1):
+    from marketprism.models.adapters import missing_values_explained
+
+    with _one_thread().limit(limits=1), missing_values_explained(model, X):
         probabilities = np.asarray(model.predict_proba(X), np.float64)
     for position, label in enumerate(model.classes_):
         result[:, CLASSES.index(int(label))] = probabilities[:, position]

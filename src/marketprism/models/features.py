@@ -16,7 +16,10 @@ from marketprism.labels.forward import SERIES_KEY
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["factor_names", "factor_signature", "feature_matrix", "series_names"]
+__all__ = ["QUOTED_SPREAD", "factor_names", "factor_signature", "feature_matrix", "series_names"]
+
+QUOTED_SPREAD = "quoted_spread_bps"
+"""Column of a user's frame that tells the spread, for costs only: it is no factor."""
 
 
 def factor_names(frame: pl.DataFrame) -> tuple[str, ...]:
@@ -27,7 +30,7 @@ def factor_names(frame: pl.DataFrame) -> tuple[str, ...]:
     DataError
         There is none.
     """
-    reserved = {*SERIES_KEY, *(BUCKET_DTYPE.names or ()), "policy_hash"}
+    reserved = {*SERIES_KEY, *(BUCKET_DTYPE.names or ()), "policy_hash", QUOTED_SPREAD}
     names = tuple(name for name, dtype in frame.schema.items() if name not in reserved and dtype.is_float())
     if not names:
         raise DataError(f"frame has no factor column among {frame.columns}", hint="run the factor engine first")
