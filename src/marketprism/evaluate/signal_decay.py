@@ -14,11 +14,12 @@ import numpy.typing as npt
 from marketprism.core.config import Config
 from marketprism.core.errors import ConfigError
 from marketprism.core.timebase import NS
-from marketprism.evaluate.bootstrap import block_length, interval, plan_blocks, resample_sums
+from marketprism.evaluate.bootstrap import block_length, plan_blocks
 from marketprism.evaluate.case import Case
 from marketprism.evaluate.decay import effective_sharpe, fit_lifetime
 from marketprism.evaluate.economics import execution, half_spread_column, pool, trade, trading_metrics
-from marketprism.evaluate.metric import ENOUGH_BLOCKS, ENOUGH_ROWS, Metric
+from marketprism.evaluate.metric import Metric
+from marketprism.evaluate.paired import PairedInformation, paired_information
 from marketprism.labels.forward import SERIES_KEY, series_rows
 
 if TYPE_CHECKING:
@@ -248,6 +249,7 @@ def _bucket_moves(case: Case, table: pl.DataFrame, delays: tuple[int, ...]) -> _
     import polars as pl
 
     target = pl.col("return") / pl.col("threshold") if case.problem.series else pl.col("return")
+    target = pl.when(~pl.col("excluded")).then(target)
     group = [*SERIES_KEY, "segment"]
     columns = [
         pl.when(pl.col("bucket_id").shift(-delay).over(group) - pl.col("bucket_id") == delay)
@@ -264,59 +266,41 @@ def _curve(
     case: Case, table: pl.DataFrame, moves: _Floats, unit: Literal["ms", "buckets"], delays: _Floats
 ) -> DecayCurve:
     """IC at every delay over the rows that have all of them, resampled together."""
+    import polars as pl
+
     config = case.judgement.config
-    score = table["score"].fill_null(_NAN).to_numpy()
+    # Excluded rows (outages, abnormal jumps) are left out, as in every headline IC.
+    score = table.select(pl.when(~pl.col("excluded")).then("score").fill_null(_NAN))["score"].to_numpy()
     keep = np.isfinite(score) & np.isfinite(moves).all(axis=1)
     x, y, n = score[keep], moves[keep], int(keep.sum())
     if n < 3:
         none = Metric(value=_NAN, low=_NAN, high=_NAN, n=n, null=0.0, note=f"only {n} rows reach the longest delay")
         return DecayCurve(unit, delays, (none,) * delays.size, none)
     plan = plan_blocks(n, block_length(n, case.overlap, case.series_count), config.replications, config.seed)
-    x, y = _standard(x[:, None])[:, 0], _standard(y)
-    columns = np.column_stack((x, x * x, y, y * y, x[:, None] * y))
-    values, samples = _correlations(columns.sum(axis=0), n), _correlations(resample_sums(columns, plan), n)
-    few = n < ENOUGH_ROWS or plan.blocks < ENOUGH_BLOCKS
-    note = f"few samples: {n} rows in {plan.blocks} blocks, not evidence" if few else ""
-    metrics = []
-    for value, sample in zip(values.tolist(), samples.T, strict=True):
-        low, high = interval(value, sample, plan.blocks, config.level)
-        metrics.append(Metric(value=value, low=low, high=high, n=n, blocks=plan.blocks, null=0.0, note=note))
-    return DecayCurve(unit, delays, tuple(metrics), _half_life(metrics, samples, delays, unit, config.level))
+    found = paired_information(x, y, plan, config.level)
+    half_life = _half_life(found, delays, unit, config.level)
+    return DecayCurve(unit, delays, found.metrics, half_life)
 
 
-def _standard(values: _Floats) -> _Floats:
-    spread = values.std(axis=0)
-    flat = spread <= 1e-12 * np.abs(values).max(axis=0)
-    return np.where(flat, 0.0, (values - values.mean(axis=0)) / np.where(flat, 1.0, spread))
-
-
-def _correlations(sums: _Floats, n: int) -> _Floats:
-    x, xx = sums[..., :1], sums[..., 1:2]
-    y, yy, xy = np.split(sums[..., 2:], 3, axis=-1)
-    variance = (xx - x * x / n) * (yy - y * y / n)
-    safe = variance > 1e-24 * n * n
-    return np.where(safe, (xy - x * y / n) / np.sqrt(np.where(safe, variance, 1.0)), np.nan)
-
-
-def _half_life(metrics: list[Metric], samples: _Floats, delays: _Floats, unit: str, level: float) -> Metric:
-    first = metrics[0]
+def _half_life(found: PairedInformation, delays: _Floats, unit: str, level: float) -> Metric:
+    first = found.metrics[0]
 
     def unknown(note: str) -> Metric:
         return Metric(value=_NAN, low=_NAN, high=_NAN, n=first.n, blocks=first.blocks, note=note)
 
     if not first.significant:
         return unknown("not identifiable: the IC without delay cannot be told from zero")
-    value = _LN2 * float(fit_lifetime(delays, np.array([metric.value for metric in metrics])))
-    again = _LN2 * fit_lifetime(delays, samples)
+    value = _LN2 * float(fit_lifetime(delays, found.values))
+    if math.isnan(value):
+        return unknown("not identifiable: returns did not vary at some delay")
+    again = _LN2 * fit_lifetime(delays, found.samples)
     again = again[~np.isnan(again)]
     tail = 0.5 * (1 - level)
     low, high = (float(np.quantile(again, at, method="inverted_cdf")) for at in (tail, 1 - tail))
     notes = []
-    if math.isnan(value):
-        return unknown("not identifiable: the score or a return did not vary")
     if math.isinf(value):
         notes.append(
-            f"no exponential fall within {delays[-1]:g} {unit}: the half-life is longer than was looked at, or noise hides it"
+            f"no exponential fall within {delays[-1]:g} {unit}: the half-life is longer than that, or noise hides it"
         )
     elif value == 0:
         notes.append(f"nothing is left after {delays[1]:g} {unit}: the half-life is shorter than was looked at")
