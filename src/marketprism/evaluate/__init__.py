@@ -7,7 +7,10 @@ from marketprism.evaluate.controls import Control, suspected_leaks
 from marketprism.evaluate.decay import SignalDecay, effective_sharpe, information_by_delay, information_by_rows
 from marketprism.evaluate.drift import DriftTest, drift_test, kolmogorov_smirnov, population_stability_index
 from marketprism.evaluate.events import Discontinuity, EventStudy, event_study, regression_discontinuity
+from marketprism.evaluate.exclusions import ExclusionConfig, Exclusions, find_exclusions
 from marketprism.evaluate.factor_table import factor_table
+from marketprism.evaluate.gate import Adoption, Candidate, adoption_gate
+from marketprism.evaluate.gate_config import AdoptionConfig
 from marketprism.evaluate.judge import judge
 from marketprism.evaluate.judgement import FittedModel, HorizonResult, Judgement, ModelResult
 from marketprism.evaluate.leaks import Leak, check_leaks
@@ -39,11 +42,15 @@ from marketprism.evaluate.sharpe import (
 from marketprism.evaluate.slices import Stability, hour_of_day, information_by, periodic_information, stability
 from marketprism.evaluate.splitters import PurgedWalkForward
 from marketprism.evaluate.superior import SuperiorityTest, reality_check, superior_predictive_ability
+from marketprism.evaluate.tuning import NestedSearch, Range
 from marketprism.evaluate.user_frames import bucket_frame, with_factors
 from marketprism.evaluate.walkforward import Fold, WalkForward, walk_forward
 
 __all__ = [
+    "Adoption",
+    "AdoptionConfig",
     "CalibrationTest",
+    "Candidate",
     "CombinatorialPurgedCV",
     "Control",
     "CostConfig",
@@ -51,6 +58,8 @@ __all__ = [
     "Discontinuity",
     "DriftTest",
     "EventStudy",
+    "ExclusionConfig",
+    "Exclusions",
     "FittedModel",
     "Fold",
     "HorizonResult",
@@ -59,12 +68,15 @@ __all__ = [
     "Leak",
     "Metric",
     "ModelResult",
+    "NestedSearch",
     "PurgedKFold",
     "PurgedWalkForward",
+    "Range",
     "SignalDecay",
     "Stability",
     "SuperiorityTest",
     "WalkForward",
+    "adoption_gate",
     "benjamini_hochberg",
     "best_possible_brier",
     "block_bootstrap",
@@ -82,6 +94,7 @@ __all__ = [
     "expected_calibration_error",
     "expected_maximum_sharpe",
     "factor_table",
+    "find_exclusions",
     "holm",
     "hour_of_day",
     "information_by",

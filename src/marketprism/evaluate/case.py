@@ -105,7 +105,7 @@ class Case:
 
         if name not in self.judgement.fitted:
             raise DataError(f"model was {name!r}", hint=did_you_mean(name, list(self.judgement.fitted)))
-        return clone(self.judgement.fitted[name].pipeline)
+        return clone(self.judgement.fitted[name].estimator)
 
     def predictions(self, name: str, horizon: str = "") -> pl.DataFrame:
         """Return out-of-sample predictions of a model, by ``ts_known``; of the primary horizon by default."""

@@ -21,6 +21,7 @@ from marketprism.evaluate.exclusions import Exclusions, find_exclusions
 from marketprism.evaluate.factor_table import factor_table
 from marketprism.evaluate.judgement import FittedModel, HorizonResult, Judgement, ModelResult
 from marketprism.evaluate.results import horizon_result
+from marketprism.evaluate.tuning import build_judged_model, lighter
 from marketprism.evaluate.walkforward import (
     Fold,
     Problem,
@@ -31,7 +32,7 @@ from marketprism.evaluate.walkforward import (
 )
 from marketprism.labels.forward import make_labels
 from marketprism.labels.labelset import LabelSet
-from marketprism.models.baselines import build_model, fit_model
+from marketprism.models.baselines import fit_model
 from marketprism.models.features import factor_names
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _plan(problem: Problem, config: JudgeConfig) -> tuple[int, list[str]]:
 
 
 def _configured(config: JudgeConfig, *, by_series: bool) -> dict[str, BaseEstimator]:
-    return {name: build_model(one, config.seed, by_series=by_series) for name, one in config.models.items()}
+    return {name: build_judged_model(one, config.seed, by_series=by_series) for name, one in config.models.items()}
 
 
 def _judge_models(
@@ -202,6 +203,7 @@ def _controls(
     """Run the controls with the first model, on the primary horizon."""
     tell("controls")
     name, model = next(iter(models.items()))
+    model = lighter(model)
     splitter = walk_forward_splitter(config, folds)
     predictions = judged[name][problem.horizon][1]
     real = np.full(len(problem.X), np.nan)
@@ -218,7 +220,11 @@ def _fit_all(problem: Problem, model: BaseEstimator, name: str) -> FittedModel:
     rows = problem.trainable
     fitted = fit_model(model, problem.X[rows], problem.classes[rows], times=problem.times[rows])
     end = int(problem.label_known[rows].max())
-    return FittedModel(name, fitted, problem.factors, problem.series, problem.horizon, end)
+    chosen = getattr(fitted, "best_estimator_", fitted)
+    parameters = dict(getattr(fitted, "best_params_", {}))
+    return FittedModel(
+        name, chosen, problem.factors, problem.series, problem.horizon, end, estimator=model, parameters=parameters
+    )
 
 
 def _predictions(judged: dict[str, dict[str, _Part]], problem: Problem) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -70,11 +71,15 @@ class FittedModel:
     Attributes
     ----------
     pipeline : sklearn.pipeline.Pipeline
-        The fitted pipeline.
+        The fitted pipeline; of a model that chooses its own parameters, the chosen one.
     factors, series : tuple of str
         Inputs in order, and panel series in code order.
     train_end_ts : int
         When the last training label became known, ns UTC.
+    estimator : estimator
+        The unfitted model as judged; it chooses anew wherever it is fitted, if it chooses its own parameters.
+    parameters : mapping
+        What it chose on all training rows; empty without a choice.
     """
 
     name: str
@@ -83,6 +88,8 @@ class FittedModel:
     series: tuple[str, ...]
     horizon: str
     train_end_ts: int
+    estimator: Any
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
