@@ -224,6 +224,8 @@ def information_tests(case: Case) -> pl.DataFrame:
             )
             keys = ("ic", "low", "high", "n", "p_value", "note")
             found.append({"model": name, "horizon": horizon, **{key: one[key][0] for key in keys}})
+            # Widening for few blocks knows no bounds, a correlation does.
+            found[-1]["low"], found[-1]["high"] = np.clip((found[-1]["low"], found[-1]["high"]), -1.0, 1.0)
     floats = ("ic", "low", "high", "p_value", "bonferroni", "holm", "benjamini_hochberg")
     p_values = np.array([row["p_value"] for row in found], np.float64)
     adjusted = {method.__name__: _adjusted(method, p_values) for method in (bonferroni, holm, benjamini_hochberg)}

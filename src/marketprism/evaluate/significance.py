@@ -184,7 +184,9 @@ def assess_significance(
     if case.names and not unit:
         notes.append("the data lie within one day: there are no monthly or daily drawdowns to show")
     if not case.names:
-        notes += ["no model was judged", *case.judgement.notes]
+        notes.append(
+            next((note for note in case.judgement.notes if "no model was judged" in note), "no model was judged")
+        )
     factors, best = factor_survival(case, config.alpha)
     return Significance(
         config=config,
@@ -203,8 +205,8 @@ def assess_significance(
 
 
 def _record(case: Case, name: str, trials: Trials, config: SignificanceConfig, seed: int) -> TrackRecord:
-    predictions, judged = case.predictions(name), case.judgement.config
-    parts = trade(predictions, case.executions, judged.costs) if predictions.height else {}
+    judged = case.judgement.config
+    parts = trade(case.predictions(name), case.executions, judged.costs)
     return track_record(
         name,
         parts,

@@ -25,13 +25,21 @@ from marketprism.evaluate.trials import Trials
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Drawdown", "TrackRecord", "drawdown_by_period", "largest_drawdown", "round_trips", "track_record"]
+__all__ = [
+    "Drawdown",
+    "TrackRecord",
+    "drawdown_by_period",
+    "largest_drawdown",
+    "market_time",
+    "round_trips",
+    "track_record",
+]
 
 _Floats = npt.NDArray[np.float64]
 _FEW_TRADES = 30
 _MIN_ROWS = 3
 _RATIOS = ("sharpe", "sharpe_serial", "sortino", "calmar", "max_drawdown")
-_YEARLY_HOURS = 30 * 24.0
+_ANNUAL_S = 30 * 86_400.0
 _FORMATS = {"month": "%Y-%m", "day": "%Y-%m-%d"}
 
 
@@ -252,21 +260,34 @@ def _effective(returns: _Floats) -> float:
 
 
 def _notes(n: int, trades: int, observed_s: float, *, known: bool, moves: bool) -> tuple[str, ...]:
-    hours = observed_s / 3600
     notes = []
     if n < _MIN_ROWS:
         notes.append(f"few samples: {n} periods, nothing can be measured")
     elif not moves:
         notes.append("it never traded, so that there is nothing to judge")
     elif trades < _FEW_TRADES:
-        notes.append(f"only {trades} trades: an anecdote, whatever the ratios say")
+        word = "trade" if trades == 1 else "trades"
+        notes.append(f"only {trades} {word}: an anecdote, whatever the ratios say")
     if n >= _MIN_ROWS and not known:
         notes.append("the length of the periods is not known: ratios are per period, not annual")
-    elif moves and hours < _YEARLY_HOURS:
+    elif moves and observed_s < _ANNUAL_S:
         notes.append(
-            f"annual figures stretch {hours:,.1f} h of market time over a year: compare them, do not bank them"
+            f"annual figures stretch {market_time(observed_s)} of market time over a year: good for comparison only"
         )
     return tuple(notes)
+
+
+def market_time(seconds: float) -> str:
+    """Return a span in words.
+
+    Examples
+    --------
+    >>> market_time(300), market_time(7200), market_time(864_000)
+    ('5.0 minutes', '2.0 hours', '10 days')
+    """
+    if seconds < 3600:
+        return f"{seconds / 60:,.1f} minutes"
+    return f"{seconds / 3600:,.1f} hours" if seconds < 3 * 86_400 else f"{seconds / 86_400:,.0f} days"
 
 
 def round_trips(trading: Trading) -> _Floats:
@@ -285,7 +306,7 @@ def round_trips(trading: Trading) -> _Floats:
         They add up to the net profit and loss.
     """
     after = trading.position
-    before = np.concatenate(([0.0], after[:-1]))
+    before = np.append(0.0, after)[:-1]
     changed = after != before
     entered = changed & (after != 0)
     number = np.cumsum(entered)

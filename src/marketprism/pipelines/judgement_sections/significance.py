@@ -11,7 +11,7 @@ from marketprism.core.timebase import format_ns
 from marketprism.evaluate.case import Case
 from marketprism.evaluate.metric import Metric
 from marketprism.evaluate.significance import Significance, Superiority
-from marketprism.evaluate.track_record import TrackRecord
+from marketprism.evaluate.track_record import TrackRecord, market_time
 from marketprism.pipelines.texts import horizon_text, interval, number, plural, share
 from marketprism.report.document import Figure, Item, Note, Section, Table, Tone
 from marketprism.report.figures import significance as draw
@@ -30,8 +30,11 @@ def significance_section(result: Significance, case: Case) -> Section:
     """Lay out track records, tests over all models, and the factors that survive."""
     items: list[Item] = [_answer(result)] if result.records else []
     items += [Note(_sentence(note), "warn") for note in result.notes]
+    said: dict[str, list[str]] = {}
     for record in result.records:
-        items += [Note(f"{record.model}: {note}.", "warn") for note in record.notes]
+        for note in record.notes:
+            said.setdefault(note, []).append(record.model)
+    items += [Note(f"{', '.join(models)}: {note}.", "warn") for note, models in said.items()]
     if result.records:
         items.append(_records(result))
         items += _luck_figure(result)
@@ -95,26 +98,27 @@ def _records(result: Significance) -> Table:
 
     lines: list[tuple[str, Callable[[TrackRecord], str], str]] = [
         ("Sharpe ratio per period", lambda r: number(r.sharpe_per_period, 4), "mean over deviation of net returns"),
-        ("annual Sharpe ratio", metric("sharpe", 1), "times the root of the periods in a year"),
-        ("the same, serially corrected", metric("sharpe_serial", 1), "counts that returns follow one another (Lo)"),
+        ("annual Sharpe ratio", metric("sharpe", 1), "times the root of the periods a year"),
+        ("the same, serially corrected", metric("sharpe_serial", 1), "counts serial correlation (Lo)"),
         ("Sortino ratio", metric("sortino", 1), "annual; only losses count as risk"),
         ("Calmar ratio", metric("calmar", 1), "annual return over the largest drawdown"),
         ("largest drawdown (bps)", metric("max_drawdown", 1, 1e4, floor=True), "fall below the highest point"),
         ("from its peak to its low", _fall, "UTC"),
+        ("recovered", _recovered, "when the old peak was reached again"),
         ("trades", lambda r: f"{r.trades:,}", "entries to exits"),
         ("trades that won", _won, "after costs"),
         (
             "probability of skill, alone",
             lambda r: _probability(r.psr),
-            "true Sharpe above 0, had nothing else been tried",
+            "had nothing else been tried",
         ),
         (
             "luckiest annual Sharpe",
             lambda r: number(r.luckiest, 1),
-            f"best of {plural(count, 'trial')} without any skill",
+            f"of {plural(count, 'trial')} without skill",
         ),
         ("probability of skill, deflated", lambda r: _probability(r.dsr), f"after {plural(count, 'trial')}"),
-        ("track record needed", _needed, "market time until 95 % sure at this rate; in brackets what there is"),
+        ("track record needed", _needed, f"to be {result.config.confidence:.0%} sure; in brackets: there is"),
     ]
     rows = [[name, *(cell(record) for record in result.records), said] for name, cell, said in lines]
     return Table(
@@ -132,9 +136,19 @@ def _fall(record: TrackRecord) -> str:
     fall = record.drawdown
     if fall is None:
         return "–"
-    start, low = (format_ns(ts)[:16].replace("T", " ") for ts in (fall.peak_ts, fall.low_ts))
-    back = "not recovered" if fall.recovered_ts is None else "recovered"
-    return f"{start} to {low[5:]}, {back}"
+    start, low = _moment(fall.peak_ts), _moment(fall.low_ts)
+    return f"{start} to {low[11:] if low[:10] == start[:10] else low[5:]}"
+
+
+def _recovered(record: TrackRecord) -> str:
+    fall = record.drawdown
+    if fall is None:
+        return "–"
+    return "never" if fall.recovered_ts is None else _moment(fall.recovered_ts)
+
+
+def _moment(ts: int) -> str:
+    return format_ns(ts)[:16].replace("T", " ")
 
 
 def _won(record: TrackRecord) -> str:
@@ -143,15 +157,10 @@ def _won(record: TrackRecord) -> str:
 
 
 def _needed(record: TrackRecord) -> str:
-    have = _duration(record.observed_s)
+    have = market_time(record.observed_s)
     if math.isnan(record.needed_n):
         return "–"
-    return f"never ({have})" if math.isinf(record.needed_n) else f"{_duration(record.needed_s)} ({have})"
-
-
-def _duration(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{hours:,.1f} h" if hours < 72 else f"{hours / 24:,.0f} days"
+    return f"never ({have})" if math.isinf(record.needed_n) else f"{market_time(record.needed_s)} ({have})"
 
 
 def _luck_figure(result: Significance) -> list[Item]:
@@ -165,7 +174,7 @@ def _luck_figure(result: Significance) -> list[Item]:
         Figure(
             draw.sharpe_against_luck([record.model for record in shown], value, low, high, luckiest),
             "Sharpe ratio against luck",
-            "A ratio left of the dashed line is what the best of as many tries without skill would show. Green: the "
+            "Ratios left of the dashed line are no better than the luckiest of as many tries without skill. Green: the "
             "whole interval is beyond it. Red: the whole interval is a loss.",
         )
     ]
@@ -186,11 +195,15 @@ def _factor_figure(case: Case) -> list[Item]:
 
 
 def _superiority(result: Significance) -> Table:
+    losing = [record.model for record in result.records if record.sharpe_per_period <= 0]
+
     def row(found: Superiority) -> list[str]:
         if not found.best:
             return [found.benchmark, "–", "–", "–", "–", f"not tested: {found.note}"]
         worst = max(found.reality_check, found.spa)
-        reading = "beats it" if worst <= result.config.alpha else "no evidence that any model beats it"
+        reading = "no evidence that any model earns more"
+        if worst <= result.config.alpha:
+            reading = "loses less" if found.best in losing else "earns more"
         note = f"{reading}; {found.note}" if found.note else reading
         conservative = f"{_p(found.spa)} [{_p(found.spa_lower)}, {_p(found.spa_upper)}]"
         return [
