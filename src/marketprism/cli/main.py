@@ -15,6 +15,8 @@ _VERBS = {
     "convert": "Write a source as our Parquet.",
     "verify": "Check one of our directories against its manifest.",
     "ledger": "Show every evaluation ever made, by data set.",
+    "gate": "Decide whether a candidate model should replace a baseline.",
+    "check-leaks": "Find factors that look ahead: the engine's, or your own function.",
     "sources": "List the source formats with an example line each.",
     "factors": "List factors, or explain one.",
     "config": "Show the configuration, or its JSON schema.",
@@ -36,7 +38,7 @@ class _LazyGroup(click.Group):
         del ctx
         if cmd_name not in _VERBS:
             return None
-        command: click.Command = importlib.import_module(f"marketprism.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"marketprism.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

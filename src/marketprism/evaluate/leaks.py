@@ -17,7 +17,7 @@ from marketprism.evaluate.tapes import RECEIVED, Tape, nanoseconds, open_tape
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Leak", "check_leaks"]
+__all__ = ["Leak", "as_table", "check_leaks"]
 
 _MEASURED = 3
 """Failing times at which the distance of a leak is measured."""
@@ -269,7 +269,7 @@ class _Probe:
                 f"the factor function failed on {what}: {type(error).__name__}: {error}",
                 hint="it must work on any beginning of the tape",
             ) from error
-        table = _as_table(result, getattr(self._function, "__name__", "factor"))
+        table = as_table(result, getattr(self._function, "__name__", "factor"))
         if hasattr(self, "full"):
             if table.columns != self.full.columns:
                 raise DataError(f"on {what} the columns were {table.columns}", hint=f"expected {self.full.columns}")
@@ -307,7 +307,7 @@ def _first(true_from: Callable[[int], bool], last: int) -> int:
     return high
 
 
-def _as_table(result: Any, name: str) -> pl.DataFrame:
+def as_table(result: Any, name: str) -> pl.DataFrame:
     """Make a frame of what a factor function returned."""
     import polars as pl
 
