@@ -1,5 +1,6 @@
 """Judgement: purged walk-forward, metrics with block-bootstrap intervals, costs, and controls with every report."""
 
+from marketprism.evaluate.backtest_paths import BacktestPaths, backtest_paths
 from marketprism.evaluate.combinatorial import CombinatorialPurgedCV, PurgedKFold
 from marketprism.evaluate.compare import DieboldMariano, diebold_mariano
 from marketprism.evaluate.config import CostConfig, JudgeConfig
@@ -16,6 +17,7 @@ from marketprism.evaluate.judgement import FittedModel, HorizonResult, Judgement
 from marketprism.evaluate.leaks import Leak, check_leaks
 from marketprism.evaluate.metric import Metric
 from marketprism.evaluate.multiple import benjamini_hochberg, bonferroni, holm
+from marketprism.evaluate.overfitting import BacktestOverfitting, backtest_overfitting
 from marketprism.evaluate.performance import (
     calmar_ratio,
     drawdowns,
@@ -40,8 +42,11 @@ from marketprism.evaluate.sharpe import (
     sharpe_ratio,
 )
 from marketprism.evaluate.slices import Stability, hour_of_day, information_by, periodic_information, stability
+from marketprism.evaluate.slicing import Slices, SlicingConfig, assess_slices
 from marketprism.evaluate.splitters import PurgedWalkForward
+from marketprism.evaluate.stability_report import StabilityConfig, StabilityReport, assess_stability
 from marketprism.evaluate.superior import SuperiorityTest, reality_check, superior_predictive_ability
+from marketprism.evaluate.trend_evidence import TrendEvidence, TrendEvidenceConfig, assess_trend_states
 from marketprism.evaluate.tuning import NestedSearch, Range
 from marketprism.evaluate.user_frames import bucket_frame, with_factors
 from marketprism.evaluate.walkforward import Fold, WalkForward, walk_forward
@@ -49,6 +54,8 @@ from marketprism.evaluate.walkforward import Fold, WalkForward, walk_forward
 __all__ = [
     "Adoption",
     "AdoptionConfig",
+    "BacktestOverfitting",
+    "BacktestPaths",
     "CalibrationTest",
     "Candidate",
     "CombinatorialPurgedCV",
@@ -73,10 +80,21 @@ __all__ = [
     "PurgedWalkForward",
     "Range",
     "SignalDecay",
+    "Slices",
+    "SlicingConfig",
     "Stability",
+    "StabilityConfig",
+    "StabilityReport",
     "SuperiorityTest",
+    "TrendEvidence",
+    "TrendEvidenceConfig",
     "WalkForward",
     "adoption_gate",
+    "assess_slices",
+    "assess_stability",
+    "assess_trend_states",
+    "backtest_overfitting",
+    "backtest_paths",
     "benjamini_hochberg",
     "best_possible_brier",
     "block_bootstrap",

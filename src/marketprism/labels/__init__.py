@@ -9,6 +9,7 @@ from marketprism.labels.forward import make_labels
 from marketprism.labels.fractional import fractional_difference, fractional_weights
 from marketprism.labels.jumps import JumpTest, frame_jumps, jump_regime, jump_threshold, lee_mykland
 from marketprism.labels.labelset import LabelSet, LabelView
+from marketprism.labels.model_regimes import SLOW_INPUTS, model_regime
 from marketprism.labels.past_quantiles import past_levels, past_quantiles
 from marketprism.labels.paths import (
     PATH_NAMES,
@@ -48,6 +49,7 @@ __all__ = [
     "NO_STATE",
     "PATH_NAMES",
     "SESSION_STARTS",
+    "SLOW_INPUTS",
     "Horizon",
     "JumpTest",
     "LabelConfig",
@@ -76,6 +78,7 @@ __all__ = [
     "lee_mykland",
     "make_labels",
     "meta_labels",
+    "model_regime",
     "past_levels",
     "past_quantiles",
     "past_volatility",
