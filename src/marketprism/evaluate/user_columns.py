@@ -64,16 +64,16 @@ def as_polars(frame: Any, time: str | None = None) -> pl.DataFrame:
         return frame
     if hasattr(frame, "reset_index") and time is not None and time not in frame.columns:
         frame = frame.reset_index()
+    names = [str(name) for name in getattr(frame, "column_names", getattr(frame, "columns", ()))]
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise DataError(f"column {twice[0]!r} came twice", hint="name every column once")
     try:
         table = nw.from_native(frame, eager_only=True)
     except TypeError as error:
         raise DataError(
             f"the frame was a {type(frame).__name__}", hint="pass a Polars, pandas or pyarrow table"
         ) from error
-    names = [str(name) for name in table.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"column {twice[0]!r} came twice", hint="name every column once")
     return pl.DataFrame([_as_series(frame, table, name) for name in table.columns])
 
 
