@@ -41,6 +41,7 @@ from marketprism.evaluate.sharpe import (
     serial_sharpe_ratio,
     sharpe_ratio,
 )
+from marketprism.evaluate.significance import Significance, SignificanceConfig, Trials, assess_significance
 from marketprism.evaluate.slices import Stability, hour_of_day, information_by, periodic_information, stability
 from marketprism.evaluate.slicing import Slices, SlicingConfig, assess_slices
 from marketprism.evaluate.splitters import PurgedWalkForward
@@ -80,6 +81,8 @@ __all__ = [
     "PurgedWalkForward",
     "Range",
     "SignalDecay",
+    "Significance",
+    "SignificanceConfig",
     "Slices",
     "SlicingConfig",
     "Stability",
@@ -88,8 +91,10 @@ __all__ = [
     "SuperiorityTest",
     "TrendEvidence",
     "TrendEvidenceConfig",
+    "Trials",
     "WalkForward",
     "adoption_gate",
+    "assess_significance",
     "assess_slices",
     "assess_stability",
     "assess_trend_states",
