@@ -92,9 +92,9 @@ class Attainability(NamedTuple):
     base_brier : float
         Brier score of always saying the base rate, ``b (1 - b)``.
     correlation : float
-        Of the score with the 0/1 outcome, and the largest in size inside its interval (``correlation_high``).
+        Of the probability with the 0/1 outcome, and the largest in size inside its interval (``correlation_high``).
     best, best_high : float
-        ``b (1 - b) (1 - r^2)`` at these correlations: no calibration of this score does better by a line.
+        ``b (1 - b) (1 - r^2)`` at these correlations: no change of level and scale does better.
     observed : float
         Brier score of the raw probability.
     needed : float
@@ -416,7 +416,7 @@ def _attainable(case: Case, rows: _Rows, gate: float) -> tuple[Attainability, ..
             continue
         p, up = rows.p[keep], (rows.classes[keep] > 0).astype(np.float64)
         said = p[:, 2] if question == "up or not" else _share(p)
-        metric = measure.information_coefficient(p[:, 2] - p[:, 0], up, _plan(case, n), case.judgement.config.level)
+        metric = measure.information_coefficient(said, up, _plan(case, n), case.judgement.config.level)
         base = float(up.mean())
         worst = base * (1 - base)
         ends = [abs(value) for value in (metric.value, metric.low, metric.high) if math.isfinite(value)]

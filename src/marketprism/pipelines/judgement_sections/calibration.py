@@ -15,12 +15,7 @@ _INTRO = (
     "probabilities are remapped with what earlier folds had shown by then. It would be bad if the raw probabilities "
     "were worse than stating base rates (negative skill) or off by more than chance (small p)."
 )
-_LONG = {
-    "raw": "raw",
-    "isotonic": "isotonic (free rising steps)",
-    "platt": "Platt (S-curve)",
-    "beta": "beta (lopsided S-curve)",
-}
+_LONG = {"raw": "raw", "isotonic": "isotonic", "platt": "Platt", "beta": "beta"}
 
 
 def calibration_section(result: Calibrated, case: Case) -> Section:
@@ -40,10 +35,10 @@ def calibration_section(result: Calibrated, case: Case) -> Section:
 def _answer(name: str, one: CalibratedModel, case: Case) -> Note:
     raw = one.methods[RAW]
     p_value = raw.test.p_value if raw.test else 1.0
-    found = f"{name}: the raw probabilities are {'off by more than chance' if p_value < 0.05 else 'as true as chance'}"
+    found = f"{name}: the raw probabilities are off by {'more than' if p_value < 0.05 else 'what'} chance explains"
     found += f" (p {_p(p_value)}, next {horizon_text(case.judgement.primary)})"
     if one.recommended == RAW:
-        return Note(f"{found}; no repair would have helped: leave them as they are.", _tone(p_value))
+        return Note(f"{found}; no repair would have helped.", _tone(p_value))
     gain = one.methods[one.recommended].metrics["gain"]
     said = f"{found}; {one.recommended} calibration does best, Brier score {number(100 * gain.value, 2)} % lower"
     if gain.star:
@@ -69,10 +64,11 @@ def _methods(result: Calibrated) -> Table:
         ["model", "probabilities", "Brier skill", "log-loss skill", "gain over raw (%)", "ECE, debiased", "p of ECE"],
         rows,
         "Raw and repaired probabilities, out of sample",
-        f"Same {count:,} rows for all. Skill: share of the loss of stating base rates that is saved. Gain: share of "
-        "the raw Brier score that is saved. ECE: mean gap between said and seen P(up), less what noise adds; p: "
-        "chance of such a gap if every probability were true. 'Chosen on the past' is what one would have earned by "
-        "always using the method that was best by then. ★ whole interval above zero, on enough samples.",
+        f"Same {count:,} rows for all. Isotonic: any rising steps; Platt: an S-curve; beta: a lopsided one; 'chosen on "
+        "the past': always the one that had been best by then, which is what could have been earned. Skill: share of "
+        "the loss of stating base rates that is saved. Gain: share of the raw Brier score that is saved. ECE: mean gap "
+        "between said and seen P(up), less what noise adds (it may come out negative); p: chance of such a gap if "
+        "every probability were true. ★ whole interval above zero, on enough samples.",
         text_columns=["model", "probabilities"],
         wide=True,
     )
@@ -143,8 +139,9 @@ def _attainable(result: Calibrated) -> Table:
         ],
         rows,
         "Which Brier scores are possible",
-        "With base rate b, a score whose correlation with the outcome is r reaches b (1 - b) (1 - r²) at best, however "
-        "well it is calibrated. A fixed gate therefore tests the base rate, not the model; skill is the fair measure.",
+        "With base rate b, a forecast whose correlation with the outcome is r reaches b (1 - b) (1 - r²) at best, once "
+        "its level and scale are right; 'at most' and 'at best' take the far end of the interval of r. A fixed gate "
+        "therefore tests the base rate more than the model; skill is the fair measure.",
         text_columns=["model", "question", f"gate 'Brier < {gate}'"],
         wide=True,
     )

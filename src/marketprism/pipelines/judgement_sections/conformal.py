@@ -77,17 +77,18 @@ def _sets(result: Conformal) -> Table:
             "sets",
             "coverage",
             f"worst {config.rolling_rows} rows",
-            "when down / flat / up",
-            "moves in a set",
-            "rule out one side",
-            "name up or down",
-            "hold all three",
+            "of down / flat / up",
+            "moves",
+            "one-sided",
+            "single",
+            "all three",
         ],
         rows,
         "Prediction sets, out of sample",
         f"Static: one limit learnt from the first {min(one.calibration_rows for one in result.models.values()):,} "
         "predictions (split conformal). Adaptive: the limit moves after each miss or hit, as soon as the label is "
-        "known. Coverage is promised on average; the split by outcome shows who pays for it.",
+        "known. Coverage is promised on average; the split by outcome shows who pays for it. Moves: how many a set "
+        "holds. One-sided: it rules out up or down; single: it names up or down alone; all three: it says nothing.",
         text_columns=["model", "sets"],
         wide=True,
     )
@@ -125,7 +126,7 @@ def _trading(result: Conformal) -> Table:
             [name, label, _cell(band.without[key], digits), _cell(band.within[key], digits)]
             for label, key, digits in lines
         ]
-        rows.append([name, "net P&L gained (bps)", "", _cell(band.gain, 1)])
+        rows.append([name, "net P&L gained (bps)", "", interval(band.gain, 1)])
         rows.append([name, "decisions inside the band", "", share(band.share, 0)])
         rows.append([name, "signals that stay tradable", "", share(band.signals_kept, 0)])
     rule = (

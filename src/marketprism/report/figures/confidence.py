@@ -23,7 +23,7 @@ def reliability(
     everything = [np.concatenate(curve) for curve in curves.values() if len(curve[0])]
     values = np.concatenate(everything) if everything else np.array([0.0, 1.0])
     bottom, top = max(0.0, float(values.min()) - 0.02), min(1.0, float(values.max()) + 0.02)
-    with canvas(3.0 * len(curves), 3.1, columns=len(curves), sharex=True, sharey=True, squeeze=False) as page:
+    with canvas(3.15 * len(curves), 3.2, columns=len(curves), sharex=True, sharey=True, squeeze=False) as page:
         for panel, (name, (predicted, observed, low, high)) in zip(page.axes[0], curves.items(), strict=True):
             panel.plot([bottom, top], [bottom, top], color=FAINT, linewidth=1.2, zorder=0)
             clear = (low > predicted) | (high < predicted)
@@ -41,7 +41,7 @@ def reliability(
 
 def rolling_coverage(ts: np.ndarray, lines: Mapping[str, np.ndarray], target: float, rows: int) -> str:
     """Draw the share of recent rows whose class lay in the set, one line a kind of set, the promise dashed."""
-    with canvas(9.6, 2.9) as page:
+    with canvas(12.6, 3.1) as page:
         x = (ts - ts[0]) / 1e9
         for m, (name, values) in enumerate(lines.items()):
             page.axes.plot(x, values, color=SERIES[(1, 0)[m] if len(lines) == 2 else m], label=name)
@@ -55,7 +55,7 @@ def rolling_coverage(ts: np.ndarray, lines: Mapping[str, np.ndarray], target: fl
 
 def banded_equity(ts: np.ndarray, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
     """Draw cumulative net P&L without (dashed) and with the no-trade band (solid), one colour a model."""
-    with canvas(9.6, 3.0) as page:
+    with canvas(12.6, 3.3) as page:
         x = (ts - ts[0]) / 1e9
         for m, (name, (without, within)) in enumerate(curves.items()):
             colour = SERIES[m % len(SERIES)]
