@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from marketprism.core.config import config_hash
-from marketprism.core.errors import ConfigError, did_you_mean
+from marketprism.core.errors import ConfigError
 from marketprism.core.timebase import format_ns
 from marketprism.evaluate.case import Case
 from marketprism.evaluate.sharpe import expected_maximum_sharpe
@@ -129,10 +129,10 @@ def matching_data_sets(ledger: Ledger, data: str = "", source: str = "") -> list
     known = ledger.data_sets()
     found = [one for one in known if one.data_hash.startswith(data) and source in one.source]
     if known and not found:
-        if data:
-            hint = did_you_mean(data, [one.data_hash[: max(12, len(data))] for one in known])
-            raise ConfigError(f"data set was {data!r}", hint=hint)
-        raise ConfigError(f"source was {source!r}", hint="give a part of a source that `marketprism ledger` lists")
+        given = f"data set was {data!r}" if data else f"source was {source!r}"
+        raise ConfigError(
+            given, hint="give the beginning of a hash, or a part of a source, that `marketprism ledger` lists"
+        )
     return found
 
 
