@@ -51,7 +51,8 @@ class ExclusionConfig(Config, frozen=True):
         Chance of any false jump among 1000 returns of a diffusion (Lee and Mykland 2008).
     jump_deviations : float
         A jump is also at least this many times the root mean square of the last ``jump_window`` returns, which guards
-        against prices that seldom move.
+        against prices that seldom move. A label of many buckets is touched only by jumps larger by the square root of
+        that number: what is abnormal for a second need not be for a minute.
     """
 
     enabled: bool = True
@@ -62,7 +63,7 @@ class ExclusionConfig(Config, frozen=True):
     invalid_s: float = 5.0
     jump_window: int = 60
     jump_significance: float = 1e-4
-    jump_deviations: float = 10.0
+    jump_deviations: float = 20.0
 
     def __post_init__(self) -> None:
         for name in ("settle_s", "silence_floor_s", "invalid_s", "jump_deviations"):
@@ -114,7 +115,8 @@ class Exclusions:
         end by the event clock, known by the receive clock), ``rows`` (labels of the primary horizon that it touches)
         and ``barred`` (those of them that may not train).
     parts : polars.DataFrame
-        What the spans were joined from: ``span`` (row of ``spans``), ``series, start_ts, end_ts, known_ts``.
+        What the spans were joined from: ``span`` (row of ``spans``), ``series, start_ts, end_ts, known_ts``, and
+        ``longest_ns``: longer labels are not touched (infinite but for jumps).
     rows, labelled : int
         Labels of the primary horizon touched by any span, and all of them.
     """
@@ -130,7 +132,8 @@ class Exclusions:
     ) -> ExclusionMasks:
         """Tell which rows the spans (or one of them, by number) touch.
 
-        A label over ``(ts_end, label_end]`` touches a span that begins before ``label_end`` and ends after ``ts_end``.
+        A label over ``(ts_end, label_end]`` touches a span that begins before ``label_end`` and ends after ``ts_end``,
+        unless the span is a jump too small for a label of that length.
 
         Parameters
         ----------
@@ -150,8 +153,8 @@ class Exclusions:
             pl.concat_str([pl.col(name).cast(pl.String) for name in SERIES_KEY], separator=":").alias("key")
         )["key"]
         rows_of = {name: (key == name).to_numpy() for name in parts["series"].unique(maintain_order=True)}
-        for _, series, first, last, known in parts.iter_rows():
-            touched = (label_end > first) & (start < last) & (label_end >= 0)
+        for _, series, first, last, known, longest in parts.iter_rows():
+            touched = (label_end > first) & (start < last) & (label_end >= 0) & (label_end - start <= longest)
             if series:
                 touched &= rows_of[series]
             excluded |= touched
@@ -246,25 +249,26 @@ def find_exclusions(
     import polars as pl
 
     config = config or ExclusionConfig()
-    found: list[tuple[str, str, int, int, int]] = []
+    found: list[tuple[str, str, int, int, int, float]] = []
     if config.enabled:
-        jumps = _jumps(frame, config)
+        reach = _jumps(frame, config)
         for key, rows in series_rows(frame).items():
-            parts = [*_outages(frame[rows], config), ("jump", *_spans_of(frame[rows], jumps[rows]))]
+            part, jumped = frame[rows], np.isfinite(reach[rows])
+            parts = [*_outages(part, config), ("jump", *_spans_of(part, jumped))]
             if mids is not None:
                 own = mids.filter(
                     *(pl.col(name).cast(pl.String) == value for name, value in zip(SERIES_KEY, key, strict=True))
                 )
                 parts.append(("invalid_book", *_invalid_mids(own, config)))
-            found += [
-                (":".join(key), part[0], *one)
-                for part in parts
-                for one in zip(*map(np.ndarray.tolist, part[1:]), strict=True)
-            ]
+            for reason, *columns in parts:
+                longest = reach[rows][jumped] if reason == "jump" else np.full(columns[0].size, np.inf)
+                values = zip(*(column.tolist() for column in (*columns, longest)), strict=True)
+                found += [(":".join(key), reason, *one) for one in values]
         # A given span is the user's own choice: it holds for training from the beginning.
-        found += [("", "given", start, end, 0) for start, end in config.spans_ns]
+        found += [("", "given", start, end, 0, math.inf) for start, end in config.spans_ns]
     whole = dict.fromkeys(("start_ts", "end_ts", "known_ts"), pl.Int64)
-    table = pl.DataFrame(found, schema={"series": pl.String, "reason": pl.String, **whole}, orient="row")
+    schema = {"series": pl.String, "reason": pl.String, **whole, "longest_ns": pl.Float64}
+    table = pl.DataFrame(found, schema=schema, orient="row")
     return _joined(table.sort("series", "reason", "start_ts", "end_ts"), config)
 
 
@@ -291,7 +295,7 @@ def _joined(table: pl.DataFrame, config: ExclusionConfig) -> Exclusions:
         spans.drop("_span", "span").with_columns(
             pl.lit(0, pl.Int64).alias("rows"), pl.lit(0, pl.Int64).alias("barred")
         ),
-        parts.select("span", "series", "start_ts", "end_ts", "known_ts"),
+        parts.select("span", "series", "start_ts", "end_ts", "known_ts", "longest_ns"),
     )
 
 
@@ -335,27 +339,32 @@ def _spans_of(part: pl.DataFrame, flagged: _Bools) -> tuple[_Ints, _Ints, _Ints]
     return start, end[at], known[at]
 
 
-def _jumps(frame: pl.DataFrame, config: ExclusionConfig) -> _Bools:
-    """Buckets that hold an abnormal jump, row for row as the frame."""
+def _jumps(frame: pl.DataFrame, config: ExclusionConfig) -> _Floats:
+    """Longest label (ns) for which the jump of each bucket is abnormal, NaN without a jump; row for row as the frame.
+
+    A jump of d root mean squares is abnormal for labels of ``(d / jump_deviations)^2`` buckets of their usual length.
+    """
     from marketprism.labels.jumps import frame_jumps
     from marketprism.labels.state_inputs import bucket_returns, stretches
 
+    result = np.full(frame.height, np.nan)
     if frame.is_empty():
-        return np.zeros(0, bool)
+        return result
     tested = frame_jumps(frame, window=config.jump_window, significance=config.jump_significance).jump
-    result = np.zeros(frame.height, bool)
-    returns, numbers = bucket_returns(frame, "raw"), stretches(frame)
+    returns, numbers, ends = bucket_returns(frame, "raw"), stretches(frame), frame["ts_end"].to_numpy()
     for rows in series_rows(frame).values():
-        own, stretch = returns[rows], numbers[rows]
-        square = np.where(np.isfinite(own), own * own, 0.0)
-        running = np.append(0.0, np.cumsum(square))
-        place = np.arange(rows.size)
-        begin = np.maximum(place - config.jump_window, np.searchsorted(stretch, stretch, side="left"))
-        counts = np.maximum(place - begin, 1)
-        usual = np.sqrt(np.maximum(running[place] - running[begin], 0.0) / counts)
-        with np.errstate(invalid="ignore"):
-            result[rows] = tested[rows] & (np.abs(own) >= config.jump_deviations * usual)
-    return result
+        own, stretch, end = returns[rows], numbers[rows], ends[rows]
+        running = np.append(0.0, np.cumsum(np.where(np.isfinite(own), own * own, 0.0)))
+        for i in np.flatnonzero(tested[rows]).tolist():
+            begin = max(i - config.jump_window, int(np.searchsorted(stretch, stretch[i])))
+            usual = math.sqrt(max(running[i] - running[begin], 0.0) / (i - begin))
+            size = abs(own[i]) / usual if usual > 0 else math.inf
+            if size >= config.jump_deviations:
+                # One bucket's label is always touched, however long that bucket is.
+                buckets = (size / config.jump_deviations) ** 2 if config.jump_deviations > 0 else math.inf
+                spacing = (end[i - 1] - end[begin]) / (i - 1 - begin)
+                result[rows[i]] = max(buckets * spacing, float(end[i] - end[i - 1]))
+    return np.where(np.isinf(result), np.finfo(np.float64).max, result)
 
 
 def _invalid_mids(mids: pl.DataFrame, config: ExclusionConfig) -> tuple[_Ints, _Ints, _Ints]:
