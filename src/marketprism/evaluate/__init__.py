@@ -1,6 +1,7 @@
 """Judgement: purged walk-forward, metrics with block-bootstrap intervals, costs, and controls with every report."""
 
 from marketprism.evaluate.backtest_paths import BacktestPaths, backtest_paths
+from marketprism.evaluate.capacity import Capacity, CapacityConfig, assess_capacity
 from marketprism.evaluate.combinatorial import CombinatorialPurgedCV, PurgedKFold
 from marketprism.evaluate.compare import DieboldMariano, diebold_mariano
 from marketprism.evaluate.config import CostConfig, JudgeConfig
@@ -12,6 +13,7 @@ from marketprism.evaluate.exclusions import ExclusionConfig, Exclusions, find_ex
 from marketprism.evaluate.factor_table import factor_table
 from marketprism.evaluate.gate import Adoption, Candidate, adoption_gate
 from marketprism.evaluate.gate_config import AdoptionConfig
+from marketprism.evaluate.impact import square_root_impact
 from marketprism.evaluate.judge import judge
 from marketprism.evaluate.judgement import FittedModel, HorizonResult, Judgement, ModelResult
 from marketprism.evaluate.leaks import Leak, check_leaks
@@ -26,6 +28,7 @@ from marketprism.evaluate.performance import (
     return_hit_rate,
     sortino_ratio,
 )
+from marketprism.evaluate.price_targets import PriceTargets, PriceTargetsConfig, compare_targets
 from marketprism.evaluate.reliability import (
     CalibrationTest,
     best_possible_brier,
@@ -41,6 +44,7 @@ from marketprism.evaluate.sharpe import (
     serial_sharpe_ratio,
     sharpe_ratio,
 )
+from marketprism.evaluate.signal_decay import Decay, DecayConfig, assess_decay
 from marketprism.evaluate.significance import Significance, SignificanceConfig, Trials, assess_significance
 from marketprism.evaluate.slices import Stability, hour_of_day, information_by, periodic_information, stability
 from marketprism.evaluate.slicing import Slices, SlicingConfig, assess_slices
@@ -59,9 +63,13 @@ __all__ = [
     "BacktestPaths",
     "CalibrationTest",
     "Candidate",
+    "Capacity",
+    "CapacityConfig",
     "CombinatorialPurgedCV",
     "Control",
     "CostConfig",
+    "Decay",
+    "DecayConfig",
     "DieboldMariano",
     "Discontinuity",
     "DriftTest",
@@ -77,6 +85,8 @@ __all__ = [
     "Metric",
     "ModelResult",
     "NestedSearch",
+    "PriceTargets",
+    "PriceTargetsConfig",
     "PurgedKFold",
     "PurgedWalkForward",
     "Range",
@@ -94,6 +104,8 @@ __all__ = [
     "Trials",
     "WalkForward",
     "adoption_gate",
+    "assess_capacity",
+    "assess_decay",
     "assess_significance",
     "assess_slices",
     "assess_stability",
@@ -108,6 +120,7 @@ __all__ = [
     "calibration_test",
     "calmar_ratio",
     "check_leaks",
+    "compare_targets",
     "deflated_sharpe_ratio",
     "diebold_mariano",
     "drawdowns",
@@ -138,6 +151,7 @@ __all__ = [
     "serial_sharpe_ratio",
     "sharpe_ratio",
     "sortino_ratio",
+    "square_root_impact",
     "stability",
     "stationary_bootstrap",
     "superior_predictive_ability",
