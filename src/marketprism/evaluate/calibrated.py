@@ -223,7 +223,8 @@ def assess_calibration(case: Case, config: CalibrationConfig | None = None) -> C
 
     The predictions of fold k are mapped by a calibrator fitted on the predictions of folds before k whose labels were
     known strictly before the test of fold k began (less the embargo): what could have been done at the time. All
-    methods are compared on the same rows, those of folds where a fit was possible. Panels are calibrated together.
+    methods are compared on the same rows, those of folds where a fit was possible; rows that touch an excluded span
+    are not measured, nor learnt from where the span was known. Panels are calibrated together.
 
     Cost: a few fits of two or three parameters a fold; well under a second at 100,000 rows. Nothing is capped.
 
@@ -296,7 +297,7 @@ def prequential(
 
 
 class _Rows(NamedTuple):
-    """Out-of-sample predictions of one model as arrays."""
+    """Out-of-sample predictions of one model as arrays; class 9 where none may be learnt from."""
 
     frame: pl.DataFrame
     p: _Floats
@@ -305,21 +306,33 @@ class _Rows(NamedTuple):
     fold: _Ints
     known: _Ints
     start: _Ints
+    excluded: npt.NDArray[np.bool_]
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """Rows that may be learnt from."""
+        return np.asarray((self.classes <= 1) & np.isfinite(self.p).all(axis=1))
+
+    @property
+    def judged(self) -> npt.NDArray[np.bool_]:
+        """Rows that numbers are made of: none that touches an excluded span."""
+        return np.asarray(self.usable & ~self.excluded)
 
 
 def _rows(case: Case, name: str) -> _Rows:
     frame = case.predictions(name)
     problem = case.problem
     # Stretch 0 is never tested and sorts first: the tested rows are the tail of the problem.
-    known = problem.label_known[len(problem.known) - frame.height :]
+    tail = slice(len(problem.known) - frame.height, None)
     p, base = (
         np.column_stack([frame[f"{kind}_{word}"].fill_null(float("nan")).to_numpy() for word in ("down", "flat", "up")])
         for kind in ("p", "base")
     )
     embargo = round(case.judgement.config.embargo_s * NS)
     start = np.array([fold.test_start - embargo for fold in case.judgement.folds], np.int64)
-    classes = frame["class"].cast(int).fill_null(9).to_numpy()
-    return _Rows(frame, p, base, classes, frame["fold"].to_numpy().astype(np.int64), known, start)
+    classes = np.where(problem.barred[tail], 9, frame["class"].cast(int).fill_null(9).to_numpy())
+    fold = frame["fold"].to_numpy().astype(np.int64)
+    return _Rows(frame, p, base, classes, fold, problem.label_known[tail], start, problem.excluded[tail])
 
 
 def _assess_model(case: Case, name: str, config: CalibrationConfig) -> CalibratedModel | None:
@@ -330,7 +343,7 @@ def _assess_model(case: Case, name: str, config: CalibrationConfig) -> Calibrate
         versions[method], shared = prequential(
             rows.p, rows.classes, rows.fold, rows.start, rows.known, method, config.min_rows
         )
-    shared &= (rows.classes <= 1) & np.isfinite(rows.p).all(axis=1)
+    shared &= rows.judged
     if shared.sum() < 3:
         return None
     losses = {method: _log_losses(p, rows.classes) for method, p in versions.items()}
@@ -342,9 +355,8 @@ def _assess_model(case: Case, name: str, config: CalibrationConfig) -> Calibrate
     recommended = min(totals, key=lambda method: totals[method])
     calibrator = None
     if recommended != RAW:
-        usable = (rows.classes <= 1) & np.isfinite(rows.p).all(axis=1)
         fit = ProbabilityCalibrator(recommended, min_rows=config.min_rows)  # type: ignore[arg-type]
-        calibrator = fit.fit(rows.p[usable], rows.classes[usable]).to_mapping()
+        calibrator = fit.fit(rows.p[rows.usable], rows.classes[rows.usable]).to_mapping()
     return CalibratedModel(
         methods={method: _measure(case, rows, p, shared, config) for method, p in versions.items()},
         chosen=chosen,
@@ -408,9 +420,8 @@ def _measure(
 
 
 def _attainable(case: Case, rows: _Rows, gate: float) -> tuple[Attainability, ...]:
-    usable = (rows.classes <= 1) & np.isfinite(rows.p).all(axis=1)
     result = []
-    for question, keep in (("up or not", usable), ("up or down", usable & (rows.classes != 0))):
+    for question, keep in (("up or not", rows.judged), ("up or down", rows.judged & (rows.classes != 0))):
         n = int(keep.sum())
         if n < 3:
             continue

@@ -187,25 +187,24 @@ def _number(value: float) -> float | None:
 
 
 def _plain(quality: SetQuality) -> dict[str, Any]:
-    values = quality._asdict()
+    shares = ("worst_run", "singleton", "one_sided", "empty", "full")
     return {
-        key: value.to_mapping()
-        if isinstance(value, Metric)
-        else {word: _number(part) for word, part in value.items()}
-        if isinstance(value, dict)
-        else _number(value)
-        for key, value in values.items()
+        "coverage": quality.coverage.to_mapping(),
+        "size": quality.size.to_mapping(),
+        "by_class": {word: _number(value) for word, value in quality.by_class.items()},
+        **{name: _number(getattr(quality, name)) for name in shares},
     }
 
 
 class _Stream(NamedTuple):
-    """Out-of-sample predictions of one model, by time of decision."""
+    """Out-of-sample predictions of one model, by time of decision; class 9 where none may be learnt from."""
 
     frame: pl.DataFrame
     p: _Floats
     classes: _Ints
     decided: _Ints
     known: _Ints
+    excluded: _Flags
 
     @property
     def labelled(self) -> _Flags:
@@ -218,7 +217,8 @@ def assess_conformal(case: Case, config: ConformalConfig | None = None) -> Confo
     Sets are judged from the second fold on (the second half of the predictions where there is one fold): the static
     limit is learnt from predictions before it whose labels were known by then, the adaptive one goes on learning from
     each label when it becomes known. Decisions outside the traded sets form the no-trade band: inside it no position
-    is opened or turned, but one that is held is still closed when its score changes sign. Panels share one stream.
+    is opened or turned, but one that is held is still closed when its score changes sign. Rows that
+    touch an excluded span are traded but not judged. Panels share one stream.
 
     Cost: one pass; about a tenth of a second at 100,000 rows before the bootstrap. Nothing is capped.
 
@@ -245,10 +245,10 @@ def assess_conformal(case: Case, config: ConformalConfig | None = None) -> Confo
 def _stream(case: Case, name: str) -> _Stream:
     frame = case.predictions(name)
     problem = case.problem
-    tail = len(problem.known) - frame.height  # stretch 0 is never tested and sorts first
+    tail = slice(len(problem.known) - frame.height, None)  # stretch 0 is never tested and sorts first
     p = np.column_stack([frame[f"p_{word}"].fill_null(float("nan")).to_numpy() for word in _WORDS])
-    classes = frame["class"].cast(int).fill_null(9).to_numpy()
-    return _Stream(frame, p, classes, problem.known[tail:], problem.label_known[tail:])
+    classes = np.where(problem.barred[tail], 9, frame["class"].cast(int).fill_null(9).to_numpy())
+    return _Stream(frame, p, classes, problem.known[tail], problem.label_known[tail], problem.excluded[tail])
 
 
 def _first_row(case: Case, rows: _Stream) -> int:
@@ -265,7 +265,7 @@ def _assess_model(case: Case, name: str, config: ConformalConfig) -> ConformalMo
     if first >= len(rows.decided):
         return None
     past = np.flatnonzero(rows.labelled[:first] & (rows.known[:first] < rows.decided[first]))
-    judged = first + np.flatnonzero(rows.labelled[first:])
+    judged = first + np.flatnonzero(rows.labelled[first:] & ~rows.excluded[first:])
     if past.size < config.least or judged.size < 3:
         return None
     alpha, seed = 1.0 - config.coverage, case.judgement.config.seed

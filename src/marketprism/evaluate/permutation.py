@@ -90,7 +90,7 @@ def permutation_importance(
     weight = np.array([strength[list(group)].sum() for group in groups])
     order = [int(place) for place in np.argsort(-weight, kind="stable")[:most] if weight[place] > 0]
     target = problem.scaled_returns
-    fold_rows = _test_rows(case, np.isfinite(target) & problem.tradable)
+    fold_rows = _test_rows(case, np.isfinite(target) & problem.tradable & ~problem.excluded)
     available = sum(test.size for _, test in fold_rows)
     if not order or available < 3:
         return (), "nothing to permute: the model listens to no input" if not order else "too few rows to permute"
@@ -121,10 +121,9 @@ def permutation_importance(
 def _test_rows(case: Case, usable: npt.NDArray[np.bool_]) -> list[tuple[_Ints, _Ints]]:
     """Training and test rows of each fold that trained on more than one class."""
     problem = case.problem
-    times = np.column_stack((problem.known, np.maximum(problem.known, problem.label_known)))
     result = []
-    for train, test in case.splitter.split(problem.X, problem.classes, times):
-        labelled = train[problem.labelled[train]]
+    for train, test in case.splitter.split(problem.X, problem.classes, problem.times):
+        labelled = train[problem.trainable[train]]
         kept = test[usable[test]]
         if np.unique(problem.classes[labelled]).size > 1 and kept.size:
             result.append((labelled, kept))
