@@ -274,7 +274,7 @@ def factor_survival(case: Case, alpha: float) -> tuple[pl.DataFrame, pl.DataFram
         for name, method in counts.items():
             adjusted = p if method is None else _adjusted(method, p)
             record[name] = int(((adjusted <= alpha) & enough).sum())
-        if horizon != "all" or len(horizons) != 1:
+        if horizon != "all" or len(horizons) > 1:
             records.append(record)
     whole = dict.fromkeys(("tested", *counts), pl.Int64)
     survivors = pl.DataFrame(records, schema={"horizon": pl.String, "by_luck": pl.Float64, **whole})

@@ -173,7 +173,13 @@ def test_too_few_samples_leave_factors_and_a_note(found: Significance, case: Cas
     assert notes(section) == ["No model was judged."]
     assert list(tables(section)) == ["How many factors survive", "Factors with the smallest p-values"]
     nothing = Case(case.frame, replace(bare.judgement, factor_table=table.head(0)))
-    assert "How many factors survive" in tables(significance_section(assess_significance(nothing), nothing))
+    assert tables(significance_section(assess_significance(nothing), nothing)) == {}
+
+
+def test_forecasts_that_never_differ_have_no_p_value(found: Significance, case: Case) -> None:
+    unknown = found.forecasts.with_columns(pl.lit(None, pl.Float64).alias(name) for name in ("p_value", "holm"))
+    shown = tables(significance_section(replace(found, forecasts=unknown), case))["Which forecast is better?"]
+    assert shown.rows[0][4:6] == ["–", "–"]
 
 
 def test_models_that_never_trade_have_no_figure(found: Significance, case: Case) -> None:
