@@ -29,7 +29,8 @@ _SHOWN = 12
 )
 @click.option("--event", default=None, metavar="COLUMN", help="Event time column of the tape.")
 @click.option("--received", default=None, metavar="COLUMN", help="Receive time column of the tape.")
-@click.option("--events", type=int, default=10_000, show_default=True, help="Most rows of the tape.")
+@click.option("--exact", is_flag=True, help="Count differences in rounding as leaks.")
+@click.option("--events", type=int, default=100_000, show_default=True, help="Most rows of the tape.")
 @click.option("--samples", type=int, default=24, show_default=True, help="Times at which the future is changed.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampled times and permutations.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
@@ -42,6 +43,7 @@ def command(
     kind: str,
     event: str | None,
     received: str | None,
+    exact: bool,
     events: int,
     samples: int,
     seed: int,
@@ -65,7 +67,7 @@ def command(
         if target is not None:
             report = check_function(
                 target, tape=tape, source=source, on=on, kind=kind, names=names, event=event, received=received,
-                events=events, samples=samples, seed=seed, say=say,
+                exact=exact, events=events, samples=samples, seed=seed, say=say,
             )  # fmt: skip
         elif source is not None:
             report = check_engine(source, names, events=events, samples=samples, seed=seed, say=say)
@@ -98,6 +100,12 @@ def _show(report: LeakReport) -> None:
             "Leaks",
             ("factor", "rows ahead", "up to", "failed", "at times", "first after row", "largest change"),
             rows,
+        )
+    for leak in report.rounding:
+        click.secho(
+            f"  {leak.factor} changes by {leak.difference:.2g} with the number of rows: rounding, no look-ahead "
+            "(--exact counts it)",
+            fg="yellow",
         )
     if report.control is None:
         click.secho("control FAILED: a planted look-ahead was not caught, so nothing here is to be believed", fg="red")
