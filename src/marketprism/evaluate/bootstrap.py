@@ -13,7 +13,15 @@ from numba import njit
 from marketprism.core.errors import ConfigError
 from marketprism.core.random import stream
 
-__all__ = ["BlockPlan", "block_length", "interval", "plan_blocks", "resample_sums", "resample_weighted_auc"]
+__all__ = [
+    "BlockPlan",
+    "block_length",
+    "interval",
+    "plan_blocks",
+    "resample_average_precision",
+    "resample_sums",
+    "resample_weighted_auc",
+]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -117,6 +125,30 @@ def resample_weighted_auc(score: _Floats, positive: npt.NDArray[np.bool_], plan:
 
 
 @njit(cache=True)
+def _count_rows(
+    starts: npt.NDArray[np.int32], length: int, edges: npt.NDArray[np.int32], weight: npt.NDArray[np.int32]
+) -> None:
+    """Write how often each row stands in one replication."""
+    n, blocks = weight.size, starts.size
+    tail = n - (blocks - 1) * length
+    edges[:] = 0
+    for j in range(blocks):
+        start = starts[j]
+        end = start + (length if j < blocks - 1 else tail)
+        edges[start] += 1
+        if end <= n:
+            edges[end] -= 1
+        else:
+            edges[n] -= 1
+            edges[0] += 1
+            edges[end - n] -= 1
+    running = np.int32(0)
+    for i in range(n):
+        running += edges[i]
+        weight[i] = running
+
+
+@njit(cache=True)
 def _auc(
     order: npt.NDArray[np.int32],
     last: npt.NDArray[np.bool_],
@@ -125,27 +157,12 @@ def _auc(
     length: int,
 ) -> _Floats:
     n = order.size
-    replications, blocks = starts.shape
+    replications = starts.shape[0]
     result = np.full(replications, np.nan)
-    tail = n - (blocks - 1) * length
     edges = np.zeros(n + 1, np.int32)
     weight = np.zeros(n, np.int32)
     for r in range(replications):
-        edges[:] = 0
-        for j in range(blocks):
-            start = starts[r, j]
-            end = start + (length if j < blocks - 1 else tail)
-            edges[start] += 1
-            if end <= n:
-                edges[end] -= 1
-            else:
-                edges[n] -= 1
-                edges[0] += 1
-                edges[end - n] -= 1
-        running = np.int32(0)
-        for i in range(n):
-            running += edges[i]
-            weight[i] = running
+        _count_rows(starts[r], length, edges, weight)
         below, pairs, ups, up, down = 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(n):
             here = weight[order[i]]
@@ -158,6 +175,44 @@ def _auc(
                 up, down = 0.0, 0.0
         if ups > 0 and below > 0:
             result[r] = pairs / (ups * below)
+    return result
+
+
+def resample_average_precision(score: _Floats, positive: npt.NDArray[np.bool_], plan: BlockPlan) -> _Floats:
+    """Exact average precision of every replication (rows of one score enter together); NaN without positives."""
+    order = np.argsort(-score, kind="stable").astype(np.int32)
+    ordered = score[order]
+    last = np.append(ordered[1:] != ordered[:-1], True)
+    return np.asarray(_average_precision(order, last, positive[order].astype(np.float64), plan.starts, plan.length))
+
+
+@njit(cache=True, error_model="numpy")
+def _average_precision(
+    order: npt.NDArray[np.int32],
+    last: npt.NDArray[np.bool_],
+    positive: _Floats,
+    starts: npt.NDArray[np.int32],
+    length: int,
+) -> _Floats:
+    n = order.size
+    replications = starts.shape[0]
+    result = np.full(replications, np.nan)
+    edges = np.zeros(n + 1, np.int32)
+    weight = np.zeros(n, np.int32)
+    for r in range(replications):
+        _count_rows(starts[r], length, edges, weight)
+        rows, hits, new, area = 0.0, 0.0, 0.0, 0.0
+        for i in range(n):
+            here = weight[order[i]]
+            rows += here
+            new += here * positive[i]
+            if last[i]:
+                # No test for new positives: a division costs less than a branch that cannot be foretold.
+                hits += new
+                area += new * hits / max(rows, 1.0)
+                new = 0.0
+        if hits > 0:
+            result[r] = area / hits
     return result
 
 

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from marketprism.core.errors import ConfigError, DataError
 from marketprism.core.random import stream
@@ -227,19 +228,29 @@ def _permuted(
         first = random.multivariate_hypergeometric(total, a.size, replications, method="marginals")
         return float(measure(*counts)), measure(first, total - first)
     # Whole blocks change sides; the rest of each sample is left out on both sides of the comparison.
-    tables = [_block_counts(x, edges, block) for x in (a, b)]
-    pool, size = np.concatenate(tables), len(tables[0])
+    tables = [_block_bins(x, edges, block) for x in (a, b)]
+    pool, size, width = np.concatenate(tables), len(tables[0]), edges.size + 1
+    everything = np.bincount(pool.ravel(), minlength=width)
     place = np.arange(len(pool))
     null = np.empty(replications)
     for r in range(replications):
-        first = pool[random.permuted(place)[:size]].sum(axis=0)
-        null[r] = measure(first, pool.sum(axis=0) - first)
-    return float(measure(tables[0].sum(axis=0), tables[1].sum(axis=0))), null
+        first = _count_bins(pool, random.permuted(place)[:size], width)
+        null[r] = measure(first, everything - first)
+    observed = [np.bincount(table.ravel(), minlength=width) for table in tables]
+    return float(measure(*observed)), null
 
 
-def _block_counts(values: _Floats, edges: _Floats, block: int) -> npt.NDArray[np.int64]:
+def _block_bins(values: _Floats, edges: _Floats, block: int) -> npt.NDArray[np.int32]:
+    """Bin of each row, one line a block."""
     blocks = values.size // block
-    place = np.searchsorted(edges, values[: blocks * block], side="left")
-    width = edges.size + 1
-    flat = np.repeat(np.arange(blocks) * width, block) + place
-    return np.bincount(flat, minlength=blocks * width).reshape(blocks, width)
+    return np.searchsorted(edges, values[: blocks * block], side="left").astype(np.int32).reshape(blocks, block)
+
+
+@njit(cache=True)
+def _count_bins(pool: npt.NDArray[np.int32], chosen: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    """Rows in each bin, over the chosen blocks."""
+    counts = np.zeros(width, np.int64)
+    for line in chosen:
+        for place in pool[line]:
+            counts[place] += 1
+    return counts

@@ -8,11 +8,18 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from marketprism.evaluate.bootstrap import BlockPlan, interval, resample_sums, resample_weighted_auc
+from marketprism.evaluate.bootstrap import (
+    BlockPlan,
+    interval,
+    resample_average_precision,
+    resample_sums,
+    resample_weighted_auc,
+)
 from marketprism.evaluate.metric import ENOUGH_BLOCKS, ENOUGH_ROWS, Metric
 
 __all__ = [
     "area_under_curve",
+    "average_precision",
     "brier_skill",
     "calibration_columns",
     "calibration_error",
@@ -180,6 +187,38 @@ def _auc_value(score: _Floats, positive: npt.NDArray[np.bool_]) -> float:
     if ups == 0 or downs == 0:
         return math.nan
     return float((rankdata(score)[positive].sum() - ups * (ups + 1) / 2) / (ups * downs))
+
+
+def average_precision(score: _Floats, classes: _Classes, plan: BlockPlan, level: float = 0.95) -> Metric:
+    """Area under the precision-recall curve of up against the rest: how clean the highest scores are.
+
+    ``sum_k (R_k - R_{k-1}) P_k`` over the distinct scores from the highest down, with recall R and precision P (no
+    interpolation). The value under no skill is the share of up rows, which is the ``null``.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n,)
+        Finite; larger is more up.
+    classes : ndarray of int, shape (n,)
+        -1, 0, 1.
+    """
+    positive = classes > 0
+    share = float(positive.mean()) if positive.size else math.nan
+    value = _average_precision_value(score, positive)
+    samples = resample_average_precision(score, positive, plan)
+    # The base rate moves with the resample: an interval of the lift over it, put back onto the sample's own base rate.
+    lift = samples - resample_sums(positive[:, None].astype(np.float64), plan)[:, 0] / plan.n + share
+    return _finish(value, lift, plan, level, share, f"up against the rest; {share:.3f} are up", plan.n)
+
+
+def _average_precision_value(score: _Floats, positive: npt.NDArray[np.bool_]) -> float:
+    order = np.argsort(-score, kind="stable")
+    hits = np.cumsum(positive[order])
+    if not hits.size or not hits[-1]:
+        return math.nan
+    last = np.append(np.diff(score[order]) != 0, True)
+    found, rows = hits[last], np.flatnonzero(last) + 1
+    return float((np.diff(found, prepend=0) * found / rows).sum() / hits[-1])
 
 
 def brier_skill(

@@ -133,12 +133,19 @@ def _stationary_sums(
 
 def resample_rows(plan: BlockPlan | StationaryPlan) -> Iterator[npt.NDArray[np.int64]]:
     """Row numbers of each replication in turn, shape (n,) each: for statistics that are no function of sums."""
+    for starts, lengths in _blocks(plan):
+        yield _rows(starts, lengths, plan.n)
+
+
+def _blocks(plan: BlockPlan | StationaryPlan) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
+    """Where the blocks of each replication start, and how long they are."""
     if isinstance(plan, StationaryPlan):
         for first, stop in zip(plan.offsets[:-1], plan.offsets[1:], strict=True):
-            yield _rows(plan.starts[first:stop], plan.lengths[first:stop], plan.n)
+            yield plan.starts[first:stop], plan.lengths[first:stop]
         return
+    lengths = np.full(plan.starts.shape[1], plan.length, np.int32)
     for starts in plan.starts:
-        yield _rows(starts, np.full(starts.size, plan.length, np.int32), plan.n)
+        yield starts, lengths
 
 
 @njit(cache=True)
@@ -233,7 +240,26 @@ def block_bootstrap(
 
 
 def _replicate(values: _Floats, statistic: Statistic, plan: BlockPlan | StationaryPlan) -> _Floats:
-    return np.array([statistic(values[rows]) for rows in resample_rows(plan)], np.float64)
+    table = values.reshape(len(values), -1)
+    found = []
+    for starts, lengths in _blocks(plan):
+        resampled = np.empty_like(table)
+        _gather(table, starts, lengths, resampled)
+        found.append(statistic(resampled.reshape(values.shape)))
+    return np.array(found, np.float64)
+
+
+@njit(cache=True)
+def _gather(values: _Floats, starts: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32], result: _Floats) -> None:
+    """Copy whole blocks: their rows lie side by side, but for those that run over the end."""
+    n = len(values)
+    place = 0
+    for b in range(starts.size):
+        size, at = min(lengths[b], n - place), starts[b]
+        first = min(size, n - at)
+        result[place : place + first] = values[at : at + first]
+        result[place + first : place + size] = values[: size - first]
+        place += size
 
 
 def optimal_block_lengths(values: npt.ArrayLike) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from marketprism.core.errors import ConfigError, DataError
 from marketprism.evaluate import Metric, expected_calibration_error, metrics
@@ -15,9 +15,12 @@ from marketprism.evaluate.bootstrap import (
     block_length,
     interval,
     plan_blocks,
+    resample_average_precision,
     resample_sums,
     resample_weighted_auc,
 )
+from marketprism.evaluate.metrics import average_precision
+from marketprism.evaluate.resample import resample_rows
 
 
 def sample(n=500, seed=0, ic=0.3):
@@ -224,3 +227,34 @@ def test_intervals_cover(rho):
     # Three standard errors of a binomial share, and a little undercoverage that every bootstrap has.
     for count in covered.values():
         assert 0.90 <= count / trials <= 0.985
+
+
+@pytest.mark.parametrize("ties", [0, 1])
+def test_average_precision_is_sklearns_and_its_replications_are_those_of_the_rows(ties):
+    rng = np.random.default_rng(3)
+    score = np.round(rng.normal(size=400), ties) if ties else rng.normal(size=400)
+    classes = np.sign(np.round(score + rng.normal(size=400))).astype(np.int8)
+    plan = plan_blocks(400, 7, 60, 0)
+    found = average_precision(score, classes, plan)
+    assert found.value == pytest.approx(average_precision_score(classes > 0, score), abs=1e-12)
+    assert found.null == pytest.approx((classes > 0).mean())
+    assert found.low < found.value < found.high
+    assert found.low > found.null
+    samples = resample_average_precision(score, classes > 0, plan)
+    slow = [average_precision_score(classes[rows] > 0, score[rows]) for rows in resample_rows(plan)]
+    assert samples == pytest.approx(slow, abs=1e-12)
+    aucs = resample_weighted_auc(score, classes > 0, plan)
+    assert aucs == pytest.approx([roc_auc_score(classes[rows] > 0, score[rows]) for rows in resample_rows(plan)])
+
+
+def test_average_precision_of_nothing_and_of_noise():
+    plan = plan_blocks(300, 7, 200, 0)
+    score = np.random.default_rng(0).normal(size=300)
+    nothing = average_precision(score, np.zeros(300, np.int8), plan)
+    assert np.isnan(nothing.value)
+    assert np.isnan(nothing.low)
+    noise = average_precision(score, np.random.default_rng(1).integers(-1, 2, 300).astype(np.int8), plan)
+    assert not noise.significant
+    constant = average_precision(np.zeros(300), np.arange(300).astype(np.int8) % 2, plan)
+    assert constant.value == pytest.approx(0.5)
+    assert (constant.low, constant.high) == pytest.approx((0.5, 0.5))
