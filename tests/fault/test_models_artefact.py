@@ -83,6 +83,7 @@ def test_factor_order_edited_in_the_manifest():
         ({"factors": ("a", "b")}, "2 were offered, the model takes 3"),
         ({"factor_hash": "0" * 16}, "factor hash is '0000000000000000'"),
         ({"label_scheme": "per_second"}, "label scheme is 'per_second', the model's is 'raw'"),
+        ({"label_hash": "g"}, "label definition is 'g', the model's is 'h'"),
         ({"bucket_policy": "q"}, "bucket policy is 'q'"),
     ],
 )

@@ -147,6 +147,7 @@ def unpack_artefact(
     factors: Sequence[str] | None = None,
     factor_hash: str | None = None,
     label_scheme: str | None = None,
+    label_hash: str | None = None,
     bucket_policy: str | None = None,
 ) -> LoadedModel:
     """Check an artefact and return the model; every mismatch is refused with its reason.
@@ -155,7 +156,7 @@ def unpack_artefact(
     ----------
     files : mapping of str to bytes
         All files of the artefact's folder.
-    factors, factor_hash, label_scheme, bucket_policy : optional
+    factors, factor_hash, label_scheme, label_hash, bucket_policy : optional
         What the caller is about to feed it; each one given must equal the manifest's.
 
     Raises
@@ -186,6 +187,7 @@ def unpack_artefact(
         ("factors", None if factors is None else tuple(factors), manifest.factors),
         ("factor hash", factor_hash, manifest.factor_hash),
         ("label scheme", label_scheme, manifest.label_scheme),
+        ("label definition", label_hash, manifest.label_hash),
         ("bucket policy", bucket_policy, manifest.bucket_policy),
     ):
         if expected is not None and expected != actual:

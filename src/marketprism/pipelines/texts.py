@@ -6,7 +6,7 @@ import math
 
 from marketprism.evaluate.metric import Metric
 
-__all__ = ["horizon_text", "interval", "number", "plural", "share", "short_source"]
+__all__ = ["chance", "horizon_text", "interval", "number", "plural", "share", "short_source"]
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -31,6 +31,17 @@ def interval(metric: Metric, digits: int = 3) -> str:
 def share(value: float | None, digits: int = 1) -> str:
     """Return a fraction as percent, or a dash."""
     return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}%}"
+
+
+def chance(p: float | None) -> str:
+    """Return a p-value; never as an impossible 0.
+
+    Examples
+    --------
+    >>> chance(0.0302), chance(1e-9), chance(None)
+    ('0.030', '< 0.001', '–')
+    """
+    return "< 0.001" if p is not None and p < 0.001 else number(p)
 
 
 def plural(count: int, word: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from marketprism.evaluate.case import Case
 from marketprism.evaluate.slicing import Slices
-from marketprism.pipelines.texts import horizon_text, number, plural, share
+from marketprism.pipelines.texts import chance, horizon_text, number, plural, share
 from marketprism.report.document import Figure, Item, Note, Section, Table
 from marketprism.report.figures import slices as draw
 
@@ -52,17 +52,19 @@ def _verdict(result: Slices) -> Note:
         f"{plural(result.tests, 'slice')} with samples enough for a test, {positive} "
         f"{'has' if positive == 1 else 'have'} an IC clearly above zero after adjustment. "
     )
-    text += (
-        f"The IC differs by {', '.join(differ)}. "
-        if differ
-        else "No division shows ICs that differ by more than chance. "
-    )
+    compared = result.dimensions["p_equal"].drop_nulls().len()
+    if differ:
+        text += f"The IC differs by {', '.join(differ)}. "
+    elif compared:
+        text += f"In {plural(compared, 'division')} that could be compared the ICs differ by no more than chance. "
+    else:
+        text += "No division has samples enough in two slices to say whether they differ. "
     if negative.height:
         worst = negative.sort("ic").row(0, named=True)
         text += f"Lowest: {worst['dimension']} {worst['slice']} ({number(worst['ic'])}, n {worst['n']:,}). "
     if losing:
         text += f"Net of costs {losing} of {shown.height} slices clearly lose."
-    return Note(text.strip(), "good" if positive and not differ and not losing else "warn")
+    return Note(text.strip(), "good" if positive and compared and not differ and not losing else "warn")
 
 
 def _clear(row: dict[str, Any]) -> bool:
@@ -91,8 +93,8 @@ def _equal_table(result: Slices) -> Table:
             row["dimension"],
             str(row["slices"]),
             share(row["known"], 0),
-            number(row["p_equal"]),
-            number(row["p_equal_holm"]),
+            chance(row["p_equal"]),
+            chance(row["p_equal_holm"]),
         ]
         for row in result.dimensions.iter_rows(named=True)
     ]
@@ -115,7 +117,7 @@ def _table(result: Slices, case: Case) -> Table:
                 f"{row['n']:,}",
                 number(row["ic"]),
                 f"{number(row['low'])} to {number(row['high'])}" if row["low"] is not None else "–",
-                number(row["p_holm"]),
+                chance(row["p_holm"]),
                 number(row["net_bps"], 2),
                 f"{number(row['net_low'], 2)} to {number(row['net_high'], 2)}" if row["net_low"] is not None else "–",
                 number(row["total_bps"], 1),

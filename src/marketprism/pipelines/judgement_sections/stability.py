@@ -6,7 +6,7 @@ import math
 
 from marketprism.evaluate.case import Case
 from marketprism.evaluate.stability_report import StabilityReport
-from marketprism.pipelines.texts import interval, number, plural, share
+from marketprism.pipelines.texts import chance, interval, number, plural, share
 from marketprism.report.document import Facts, Figure, Item, Note, Section, Table
 from marketprism.report.figures import slices as draw
 
@@ -38,16 +38,21 @@ def _verdict(result: StabilityReport) -> Note:
     known = result.periods.drop_nulls("ic").height
     text = (
         f"{result.model}: the IC was above zero in {share(result.positive_share, 0)} of {known} {result.period_name}s "
-        f"(as often or more by coin tossing: p {number(result.positive_p)}). "
+        f"(as often or more by coin tossing: p {chance(result.positive_p)}). "
     )
     worries = []
     if result.positive_p >= _SIGNIFICANT:
         worries.append("that may be chance")
+    if math.isfinite(result.across.low) and result.across.low <= 0:
+        worries.append("which factors work in one period says nothing clear about the next")
     drifted = _drifted(result)
     if drifted:
         worries.append(f"{', '.join(drifted)} drifted by more than chance")
     if result.paths is not None and result.paths.negative_share > 0:
         worries.append(f"{share(result.paths.negative_share, 0)} of the backtest paths had no skill")
+    losing = 0 if result.paths is None else int((result.paths.paths["net_bps"] < 0).sum())
+    if result.paths is not None and losing:
+        worries.append(f"{losing} of {result.paths.paths.height} backtest paths lose money after costs")
     if result.overfitting is not None and result.overfitting.probability >= _POOR:
         worries.append("the best factor of one half of the data was no better than the median in the other")
     text += f"But: {'; '.join(worries)}." if worries else "Nothing found here speaks against it."
@@ -143,8 +148,8 @@ def _drift(result: StabilityReport) -> list[Item]:
             f"{row['n']:,} / {row['m']:,}",
             f"{number(row['psi'], 2)} ({number(row['psi_null'], 2)})",
             f"{number(row['ks'], 2)} ({number(row['ks_null'], 2)})",
-            number(min(row["psi_p"], row["ks_p"])),
-            number(row["p_holm"]),
+            chance(min(row["psi_p"], row["ks_p"])),
+            chance(row["p_holm"]),
         ]
         for row in table.iter_rows(named=True)
     ]

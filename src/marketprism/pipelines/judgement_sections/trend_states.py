@@ -35,6 +35,12 @@ def trend_states_section(result: TrendEvidence, case: Case) -> Section:
         items += _timeline(result)
         items.append(_table(result, len(case.judgement.series) > 1))
         items.append(Note(_gates(result.gates)))
+        told = " ".join(result.notes)
+        items += [
+            Note(f"{row['series']}: {_NAMES[row['method']]} fails its gates: {row['reasons']}.", "warn")
+            for row in result.table.iter_rows(named=True)
+            if not row["passed"] and row["reasons"] not in told
+        ]
     items += [Note(f"{note[:1].upper()}{note[1:]}.", "warn") for note in result.notes]
     return Section("trend-states", "Trend states", _INTRO, items)
 
@@ -85,7 +91,7 @@ def _table(result: TrendEvidence, panel: bool) -> Table:
                 shares,
                 " / ".join(number(row[f"ic_{steps}"], 2) for steps in (1, 2, 3)),
                 f"{number(row['mean_ic'])} ({number(row['ic_null'])})",
-                "passed" if row["passed"] else f"failed: {row['reasons']}",
+                "passed" if row["passed"] else "failed",
             ]
         )
     columns = [
@@ -96,13 +102,14 @@ def _table(result: TrendEvidence, panel: bool) -> Table:
         "mean dwell",
         "p90 dwell",
         "down / neutral / up",
-        "IC after 1 / 2 / 3",
-        "mean IC (95 % by chance)",
+        "IC 1 / 2 / 3",
+        "mean IC (chance)",
         "gates",
     ]
     caption = (
         "Dwell: buckets that a state lasts. IC: rank correlation of the state with the return of the next 1, 2 and 3 "
-        "buckets. By chance: the same states turned round in time, so that their runs stay as long."
+        "buckets. Chance: what 95 of 100 stay below when the same states are turned round in time, so that their runs "
+        "stay as long."
     )
     return Table(columns, rows, "Labellings", caption, text_columns=["series", "labelling", "gates"], wide=True)
 
