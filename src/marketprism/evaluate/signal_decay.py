@@ -303,7 +303,8 @@ def _half_life(found: PairedInformation, delays: _Floats, unit: str, level: floa
             f"no exponential fall within {delays[-1]:g} {unit}: the half-life is longer than that, or noise hides it"
         )
     elif value == 0:
-        notes.append(f"nothing is left after {delays[1]:g} {unit}: the half-life is shorter than was looked at")
+        first_delay = "1 bucket" if unit == "buckets" and delays[1] == 1 else f"{delays[1]:g} {unit}"
+        notes.append(f"nothing is left after {first_delay}: the half-life is shorter than was looked at")
     elif math.isinf(high):
         notes.append("the data do not bound it from above")
     return Metric(value=value, low=low, high=high, n=first.n, blocks=first.blocks, note="; ".join(notes))

@@ -192,6 +192,23 @@ def test_summary_and_section(cheap):
     assert "orders of 1,000,000" in str(capacity_section(assess_capacity(sized), sized))
 
 
+def test_sizes_as_people_read_them(cheap):
+    found = assess_capacity(cheap)
+    metric = found.limits["logistic"]["zero_notional"]
+    shown = []
+    for value in (0.4, 25_099.0, 3.21e6, 4.5e9):
+        sized = type(metric)(value=value, low=math.nan, high=value, n=1)
+        limits = {name: dict.fromkeys(parts, sized) for name, parts in found.limits.items()}
+        table = capacity_section(dataclasses.replace(found, limits=limits), cheap).items[-1]
+        shown.append(table.rows[0][1])
+    assert shown == [
+        "0.4 [–, 0.4]",
+        "25,000 [–, 25,000]",
+        "3.21 million [–, 3.21 million]",
+        "4.5 billion [–, 4.5 billion]",
+    ]
+
+
 @pytest.mark.parametrize("change", [{"points": 1}, {"least_share": 0.0}, {"most_share": 1e-6}])
 def test_bad_settings(change):
     with pytest.raises(ConfigError, match=r"was|were"):

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from marketprism.core.errors import ConfigError, DataError
-from marketprism.evaluate import JudgeConfig, effective_sharpe, judge
+from marketprism.evaluate import JudgeConfig, effective_sharpe, judge, signal_decay
 from marketprism.evaluate.case import Case
 from marketprism.evaluate.decay import fit_lifetime
 from marketprism.evaluate.signal_decay import DecayConfig, assess_decay
@@ -134,6 +134,13 @@ def test_complexity_is_charged(alive, found):
     assert charged == pytest.approx(found.latency["effective_sharpe"][0] - 0.2)
 
 
+def test_prices_that_stand_still_have_no_half_life(alive):
+    frozen = dataclasses.replace(alive, mids=alive.mids.with_columns(mid=pl.lit(100.0)))
+    found = assess_decay(frozen, DecayConfig(latencies_ms=()))
+    assert "not identifiable" in found.clock["logistic"].half_life.note
+    assert math.isnan(found.clock["logistic"].metrics[0].value)
+
+
 def test_noise_has_no_half_life(alive):
     noise = np.random.default_rng(5).standard_normal(alive.judgement.predictions.height)
     judgement = dataclasses.replace(
@@ -175,6 +182,20 @@ def test_a_signal_that_stays_and_one_that_is_gone(alive):
     assert math.isinf(stays.value)
     assert "longer than that" in stays.note
     assert "does not decay" in text
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "note"), [(0.0, "nothing is left after 10 ms"), (math.nan, "not identifiable"), (5.0, "")]
+)
+def test_what_is_said_of_a_half_life(alive, monkeypatch, lifetime, note):
+    monkeypatch.setattr(signal_decay, "fit_lifetime", lambda _, values: np.full(values.shape[:-1], lifetime))
+    found = assess_decay(alive, DecayConfig(latencies_ms=()))
+    half = found.clock["logistic"].half_life
+    assert half.value == pytest.approx(lifetime * math.log(2), nan_ok=True)
+    assert half.note.startswith(note)
+    text = decay_section(found, alive).items[0].text
+    assert ("cannot be told" in text) == math.isnan(lifetime)
+    assert decay_section(found, alive).items[0].tone in {"bad", "warn"}
 
 
 def test_no_return_crosses_a_gap(alive):

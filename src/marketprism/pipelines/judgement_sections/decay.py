@@ -84,7 +84,7 @@ def _time(value: float, unit: str) -> str:
     if math.isinf(value):
         return "∞"
     if unit == "buckets":
-        return f"{number(value, 1)} buckets"
+        return f"{number(value, 1)} buckets" if value >= 0.05 else "0"
     return f"{number(value, 0)} ms" if value < 1000 else f"{number(value / 1000, 1)} s"
 
 
