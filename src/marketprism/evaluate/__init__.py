@@ -1,10 +1,13 @@
 """Judgement: purged walk-forward, metrics with block-bootstrap intervals, costs, and controls with every report."""
 
+from marketprism.evaluate.attribution import Attribution, AttributionConfig, attribute, explainability_coverage
 from marketprism.evaluate.backtest_paths import BacktestPaths, backtest_paths
+from marketprism.evaluate.calibrated import Calibrated, CalibrationConfig, assess_calibration
 from marketprism.evaluate.capacity import Capacity, CapacityConfig, assess_capacity
 from marketprism.evaluate.combinatorial import CombinatorialPurgedCV, PurgedKFold
 from marketprism.evaluate.compare import DieboldMariano, diebold_mariano
 from marketprism.evaluate.config import CostConfig, JudgeConfig
+from marketprism.evaluate.conformal import Conformal, ConformalConfig, assess_conformal
 from marketprism.evaluate.controls import Control, suspected_leaks
 from marketprism.evaluate.decay import SignalDecay, effective_sharpe, information_by_delay, information_by_rows
 from marketprism.evaluate.drift import DriftTest, drift_test, kolmogorov_smirnov, population_stability_index
@@ -59,13 +62,19 @@ from marketprism.evaluate.walkforward import Fold, WalkForward, walk_forward
 __all__ = [
     "Adoption",
     "AdoptionConfig",
+    "Attribution",
+    "AttributionConfig",
     "BacktestOverfitting",
     "BacktestPaths",
+    "Calibrated",
+    "CalibrationConfig",
     "CalibrationTest",
     "Candidate",
     "Capacity",
     "CapacityConfig",
     "CombinatorialPurgedCV",
+    "Conformal",
+    "ConformalConfig",
     "Control",
     "CostConfig",
     "Decay",
@@ -104,12 +113,15 @@ __all__ = [
     "Trials",
     "WalkForward",
     "adoption_gate",
+    "assess_calibration",
     "assess_capacity",
+    "assess_conformal",
     "assess_decay",
     "assess_significance",
     "assess_slices",
     "assess_stability",
     "assess_trend_states",
+    "attribute",
     "backtest_overfitting",
     "backtest_paths",
     "benjamini_hochberg",
@@ -129,6 +141,7 @@ __all__ = [
     "event_study",
     "expected_calibration_error",
     "expected_maximum_sharpe",
+    "explainability_coverage",
     "factor_table",
     "find_exclusions",
     "holm",

@@ -8,19 +8,24 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from marketprism.models.adapters import RegressorAsClassifier, VotesAsProbabilities, as_classifier
 from marketprism.models.artefact import LoadedModel, Manifest, pack_artefact, unpack_artefact
 from marketprism.models.baselines import CLASSES, ModelConfig, TuningConfig, build_model, fit_model, predict_classes
+from marketprism.models.calibration import ProbabilityCalibrator
+from marketprism.models.explain import Explanation, explain
 from marketprism.models.features import factor_names, factor_signature, feature_matrix
 from marketprism.models.onnx_export import to_onnx_bytes
 
 __all__ = [
     "CLASSES",
+    "Explanation",
     "LoadedModel",
     "Manifest",
     "ModelConfig",
+    "ProbabilityCalibrator",
     "RegressorAsClassifier",
     "TuningConfig",
     "VotesAsProbabilities",
     "as_classifier",
     "build_model",
+    "explain",
     "factor_names",
     "factor_signature",
     "feature_matrix",
