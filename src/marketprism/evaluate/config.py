@@ -176,3 +176,8 @@ class JudgeConfig(Config, frozen=True):
         chosen = self.horizons or tuple(horizon.name for horizon in self.labels.horizons)
         first = self.primary or chosen[0]
         return (first, *(name for name in chosen if name != first))
+
+    @property
+    def tuned(self) -> bool:
+        """Whether any model chooses its own parameters."""
+        return any(model.tuning is not None for model in self.models.values())
