@@ -121,7 +121,7 @@ def _table(result: Slices, case: Case) -> Table:
                 number(row["net_bps"], 2),
                 f"{number(row['net_low'], 2)} to {number(row['net_high'], 2)}" if row["net_low"] is not None else "–",
                 number(row["total_bps"], 1),
-                (row["note"] or "").split(",")[0],
+                (row["note"] or "").partition(":")[0].partition(",")[0],
             ]
         )
     level = share(case.judgement.config.level, 0)

@@ -19,10 +19,10 @@ _INTRO = (
 )
 _NAMES = {
     "rules": "state machine (rules)",
-    "jump 2": "jump model, 2 states + gate",
+    "jump 2": "jump model, 2 states",
     "jump 3": "jump model, 3 states",
-    "sparse jump 2": "sparse jump model, 2 states + gate",
-    "hmm 2": "hidden Markov model, 2 states + gate",
+    "sparse jump 2": "sparse jump model, 2 states",
+    "hmm 2": "hidden Markov, 2 states",
 }
 
 
@@ -107,7 +107,8 @@ def _table(result: TrendEvidence, panel: bool) -> Table:
         "gates",
     ]
     caption = (
-        "Dwell: buckets that a state lasts. IC: rank correlation of the state with the return of the next 1, 2 and 3 "
+        "Models of 2 states are neutral where their evidence is weak. Dwell: buckets that a state lasts. "
+        "IC: rank correlation of the state with the return of the next 1, 2 and 3 "
         "buckets. Chance: what 95 of 100 stay below when the same states are turned round in time, so that their runs "
         "stay as long."
     )
