@@ -74,19 +74,23 @@ def as_polars(frame: Any, time: str | None = None) -> pl.DataFrame:
         raise DataError(
             f"the frame was a {type(frame).__name__}", hint="pass a Polars, pandas or pyarrow table"
         ) from error
-    return pl.DataFrame([_as_series(frame, table, name) for name in table.columns])
+    try:
+        found: pl.DataFrame = table.to_polars()
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise _mixed_types(table, error) from error
+    return found
 
 
-def _as_series(frame: Any, table: Any, name: Any) -> pl.Series:
+def _mixed_types(table: Any, error: Exception) -> DataError:
+    """Return the error that names the first column that cannot be converted."""
     import polars as pl
 
-    try:
-        series: pl.Series = table[name].to_polars()
-    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataError(
-            f"column {name!r} of the {type(frame).__name__} mixes types: {error}", hint="give it one type, or drop it"
-        ) from error
-    return series.alias(str(name))
+    for name in table.columns:
+        try:
+            table.get_column(name).to_polars()
+        except (TypeError, ValueError, pl.exceptions.PolarsError) as own:
+            return DataError(f"column {name!r} mixes types: {own}", hint="give it one type, or drop it")
+    return DataError(f"the frame could not be read: {error}", hint="name columns by text, give each one type")
 
 
 def require_column(frame: pl.DataFrame, name: str, role: str) -> pl.Series:

@@ -13,7 +13,7 @@ import pytest
 import marketprism as mp
 from marketprism.core.errors import ConfigError, DataError
 from marketprism.evaluate.economics import half_spread_column
-from marketprism.evaluate.user_columns import as_polars
+from marketprism.evaluate.user_columns import _mixed_types, as_polars
 from marketprism.models.features import factor_names
 
 NS = 10**9
@@ -155,7 +155,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "infinite factor": (replaced("f", 4, -np.inf), {}, "factor 'f' was -inf in row 4.*replace"),
     "text factor": (bars(venue="NYSE"), {}, "factor 'venue' was String, such as 'NYSE'.*factors="),
     "null factor": (bars(venue=pd.Series([None] * 6, dtype=str)), {}, "factor 'venue' was .*such as null"),
-    "mixed types": (replaced("f", 4, "x"), {}, "column 'f' of the DataFrame mixes types"),
+    "mixed types": (replaced("f", 4, "x"), {}, "column 'f' mixes types"),
     "no factor": (bars()[["mid"]], {}, "there was no factor"),
     "no such factor": (bars(), {"factors": ["ff"]}, "factor was 'ff', and there is no such column .*did you mean 'f'"),
     "reserved": (bars(volume=1.0), {}, r"factor 'volume' has the name of a bucket column \(rename it, or leave"),
@@ -174,6 +174,26 @@ def test_what_cannot_be_meant_is_refused(name: str) -> None:
     frame, more, message = REFUSED[name]
     with pytest.raises(DataError, match=message):
         made(frame, **more)
+
+
+def test_a_table_that_cannot_be_read_at_all() -> None:
+    class Column:
+        def to_polars(self) -> None:
+            pass
+
+    class Broken:
+        columns = ("a",)
+
+        def get_column(self, _name: str) -> Column:
+            return Column()
+
+    error = _mixed_types(Broken(), ValueError("no such thing"))
+    assert "the frame could not be read: no such thing" in str(error)
+
+
+def test_columns_named_by_numbers_are_named_by_their_text() -> None:
+    table = bars().rename(columns={"f": 7})
+    assert factor_names(made(table)) == ("7",)
 
 
 @pytest.mark.parametrize("more", [{"market_type": "spto"}, {"spread_bps": -1.0}, {"spread_bps": np.nan}, {"gap_s": -1}])
