@@ -120,8 +120,11 @@ def _cards(adoption: Adoption, sides: tuple[Candidate, Candidate]) -> list[Card]
             f"baseline {number(adoption.sharpe.net_baseline.value, 1)}",
             "good" if net.value > 0 else "bad",
         ),
-        Card("Latency p99", f"{number(candidate.latency_p99_ms, 3)} ms", f"limit {config.max_latency_ms:g} ms"),
-        Card("Coverage", share(candidate.coverage, 0), f"above {share(config.min_coverage, 0)}"),
+        Card(
+            "Latency p99",
+            f"{number(candidate.latency_p99_ms, 3)} ms",
+            f"limit {config.max_latency_ms:g} ms; coverage {share(candidate.coverage, 0)}",
+        ),
         Card("Success card", f"{met} of {len(adoption.card)}", "rows proven"),
     ]
 
@@ -214,7 +217,7 @@ def _decay_section(adoption: Adoption, sides: tuple[Candidate, Candidate]) -> Se
     rows = [
         ["signal falls to 1/e after", *(_lifetime(side) for side in adoption.decay)],
         *(
-            [f"net Sharpe left at {latency:.3g} ms", *(number(side.sharpe[place][1], 2) for side in adoption.decay)]
+            [f"net Sharpe left at {latency:,.4g} ms", *(number(side.sharpe[place][1], 2) for side in adoption.decay)]
             for place, (latency, _) in enumerate(adoption.decay[0].sharpe)
         ),
     ]
