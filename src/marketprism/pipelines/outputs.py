@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketprism.core.errors import MarketPrismError
+from marketprism.evaluate.case import Case
+from marketprism.evaluate.evidence import Evidence
 from marketprism.evaluate.judgement import Judgement
 from marketprism.ingest.source import Source
 from marketprism.models.artefact import Manifest, pack_artefact
 from marketprism.pipelines.collect import Collected
+from marketprism.pipelines.judgement_document import judgement_document
 from marketprism.pipelines.run_config import RunConfig
 from marketprism.pipelines.run_document import run_document
 from marketprism.report.page import render_page
@@ -27,7 +30,15 @@ __all__ = ["MANIFEST", "write_outputs"]
 MANIFEST = "manifest.json"
 """Name of the file that lists every other file of a run with its SHA-256; ``marketprism verify`` reads it."""
 
-_OURS = ("report.html", "summary.json", "factors.parquet", "predictions.parquet", "config.json", MANIFEST)
+_OURS = (
+    "report.html",
+    "judgement.html",
+    "summary.json",
+    "factors.parquet",
+    "predictions.parquet",
+    "config.json",
+    MANIFEST,
+)
 
 
 def write_outputs(
@@ -35,7 +46,8 @@ def write_outputs(
     source: Source,
     config: RunConfig,
     collected: Collected,
-    judgement: Judgement,
+    case: Case,
+    evidence: Evidence | None,
     summary: Mapping[str, Any],
 ) -> None:
     """Write every file of a run into ``out``; files of an earlier run are replaced, others left alone.
@@ -45,6 +57,7 @@ def write_outputs(
     MarketPrismError
         The folder cannot be written.
     """
+    judgement = case.judgement
     try:
         _clear(out)
         (out / "summary.json").write_bytes(_json(summary))
@@ -52,8 +65,13 @@ def write_outputs(
         _write_parquet(collected.frame, out / "factors.parquet")
         _write_parquet(judgement.predictions, out / "predictions.parquet")
         _write_models(out / "model", config, collected, judgement, summary)
-        page = render_page(run_document(source, config, collected, judgement, summary))
-        (out / "report.html").write_text(page, encoding="utf-8")
+        report = run_document(source, config, collected, judgement, summary)
+        (out / "report.html").write_text(render_page(report), encoding="utf-8")
+        if evidence is not None:
+            page = judgement_document(
+                case, evidence, title=report.title, subtitle=report.subtitle, hashes=summary["hashes"]
+            )
+            (out / "judgement.html").write_text(render_page(page), encoding="utf-8")
         _write_manifest(out, collected, judgement)
     except OSError as error:
         raise MarketPrismError(

@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import marketprism
 from marketprism.core.config import config_hash
+from marketprism.evaluate.case import Case
+from marketprism.evaluate.checklist import answer_questions
+from marketprism.evaluate.evidence import Evidence, gather_evidence
 from marketprism.evaluate.judge import judge
 from marketprism.evaluate.judgement import Judgement
 from marketprism.ingest.source import Source
 from marketprism.pipelines.collect import Collected, collect, pick_duration, span_of
+from marketprism.pipelines.judgement_document import judgement_verdict
 from marketprism.pipelines.outputs import write_outputs
 from marketprism.pipelines.run_config import RunConfig
+from marketprism.pipelines.run_ledger import conclude_run, record_run, trial_config_hash
 from marketprism.pipelines.run_summary import make_summary
 from marketprism.pipelines.runtime import BlockSink, Say, silent
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from marketprism.store.ledger import Ledger
 
 __all__ = ["RunResult", "run"]
 
@@ -47,6 +54,8 @@ class RunResult:
         The judgement.
     seconds : dict of str to float
         Wall time by stage, the content of ``timings.json``.
+    evidence : Evidence, optional
+        What the judgement page shows; None where it was not asked for.
     """
 
     summary: dict[str, Any]
@@ -54,6 +63,7 @@ class RunResult:
     collected: Collected
     judgement: Judgement
     seconds: dict[str, float]
+    evidence: Evidence | None = None
 
 
 def run(
@@ -63,6 +73,7 @@ def run(
     *,
     fixed_duration: bool = False,
     store: _Store | None = None,
+    ledger: Ledger | None = None,
     say: Say = silent,
 ) -> RunResult:
     """Read ``source``, compute factors, judge them and write everything to ``out``.
@@ -79,6 +90,9 @@ def run(
         Take ``engine.buckets.t_target_s`` as it is in place of choosing it from the span.
     store : optional
         Gets every event, then buckets, factors, labels and predictions.
+    ledger : Ledger, optional
+        The trials of this run are written to it before the evidence is gathered, so that Sharpe ratios are deflated
+        by everything ever tried on these data. Without it only this run's own trials count, and the page says so.
     say : callable
         Told how far it is.
 
@@ -109,20 +123,37 @@ def run(
         mark = time.perf_counter()
         store.write_results(collected, judgement, judgement.labels.frame, config.engine.buckets.hash)
         seconds["sinks"] += time.perf_counter() - mark
-    mark = time.perf_counter()
-    say("report")
     hashes = {
         "data": collected.data_hash,
         "config": config_hash(config.to_mapping()),
         "code": marketprism.__version__,
         "factors": collected.factor_hash,
     }
-    summary = make_summary(source, config, collected, judgement, hashes)
-    write_outputs(out, source, config, collected, judgement, summary)
+    mark = time.perf_counter()
+    case = Case(collected.frame, judgement, source.instruments, collected.mids)
+    evidence = _evidence(case, config, hashes, source.spec, ledger, say) if config.evidence.enabled else None
+    seconds["evidence"] = time.perf_counter() - mark
+    mark = time.perf_counter()
+    say("report")
+    summary = make_summary(source, config, collected, case, evidence, hashes)
+    if ledger is not None and evidence is not None:
+        headline, _ = judgement_verdict(answer_questions(case, evidence))
+        conclude_run(ledger, {**hashes, "config": trial_config_hash(config)}, headline)
+    write_outputs(out, source, config, collected, case, evidence, summary)
     seconds["report"] = time.perf_counter() - mark
     seconds["total"] = time.perf_counter() - started
     _write_timings(out, seconds)
-    return RunResult(summary, out, collected, judgement, seconds)
+    return RunResult(summary, out, collected, judgement, seconds, evidence)
+
+
+def _evidence(
+    case: Case, config: RunConfig, hashes: dict[str, str], spec: str, ledger: Ledger | None, say: Say
+) -> Evidence:
+    trials = None
+    if ledger is not None:
+        known = {**hashes, "config": trial_config_hash(config)}
+        trials = record_run(ledger, case, known, spec, time.time_ns())
+    return gather_evidence(case, trials, config.evidence, lambda part: say("evidence", None, part))
 
 
 def _with_duration(source: Source, config: RunConfig) -> RunConfig:

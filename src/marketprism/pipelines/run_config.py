@@ -11,6 +11,7 @@ import msgspec
 from marketprism.core.config import Config
 from marketprism.core.errors import ConfigError
 from marketprism.evaluate.config import JudgeConfig
+from marketprism.evaluate.evidence import EvidenceConfig
 from marketprism.factors.config import EngineConfig
 from marketprism.labels.config import LabelConfig
 
@@ -39,6 +40,8 @@ class RunConfig(Config, frozen=True):
         Book, buckets, factors.
     judge : JudgeConfig
         Labels, models, folds, costs, controls.
+    evidence : EvidenceConfig
+        Parts of the evidence, for the judgement page; ``evidence.enabled: false`` leaves them out.
     """
 
     source: str = DEFAULT_SOURCE
@@ -46,6 +49,7 @@ class RunConfig(Config, frozen=True):
     wanted_buckets: int = 600
     engine: EngineConfig = msgspec.field(default_factory=EngineConfig)
     judge: JudgeConfig = msgspec.field(default_factory=_default_judge)
+    evidence: EvidenceConfig = msgspec.field(default_factory=EvidenceConfig)
 
     def __post_init__(self) -> None:
         if self.wanted_buckets < 1:

@@ -10,7 +10,9 @@ import numpy as np
 
 from marketprism.core.instrument import Instrument
 from marketprism.core.timebase import format_ns
-from marketprism.evaluate.judgement import Judgement
+from marketprism.evaluate.case import Case
+from marketprism.evaluate.checklist import answer_questions
+from marketprism.evaluate.evidence import Evidence
 from marketprism.ingest.source import Source
 from marketprism.pipelines.collect import Collected
 from marketprism.pipelines.quality import QualitySummary, SpreadStates
@@ -106,10 +108,16 @@ def bucket_summary(frame: pl.DataFrame) -> dict[str, Any]:
 
 
 def make_summary(
-    source: Source, config: RunConfig, collected: Collected, judgement: Judgement, hashes: Mapping[str, str]
+    source: Source,
+    config: RunConfig,
+    collected: Collected,
+    case: Case,
+    evidence: Evidence | None,
+    hashes: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the whole summary of a run."""
-    judged = judgement.summary()
+    judged = case.judgement.summary()
+    answers = () if evidence is None else answer_questions(case, evidence)
     # "notes" is taken by what the source noted while reading.
     judged["notes_judgement"] = judged.pop("notes")
     return {
@@ -123,5 +131,7 @@ def make_summary(
         "factors": len(collected.factor_names),
         "seed": config.seed,
         **judged,
+        "questions": [{"question": one.question, "answer": one.answer, "found": one.found} for one in answers],
+        "evidence": None if evidence is None else evidence.summary(),
         "hashes": dict(hashes),
     }

@@ -36,4 +36,10 @@ def run_lines(result: RunResult) -> Iterator[str]:
         yield f"  control {control.name.replace('_', ' ')}: {verdict}"
     for note in judgement.notes:
         yield f"  note: {note}"
+    if result.evidence is not None and summary["questions"]:
+        answers = [one["answer"] for one in summary["questions"]]
+        yield (
+            f"  of {len(answers)} questions a sceptic asks: {answers.count('yes')} yes, {answers.count('no')} no, "
+            f"{answers.count('unknown')} not measurable; see {result.out / 'judgement.html'}"
+        )
     yield f"  {result.out / 'report.html'} in {result.seconds['total']:.1f} s"
