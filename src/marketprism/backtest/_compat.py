@@ -1,0 +1,123 @@
+"""What the exchange does in compat mode: the rules of hftbacktest's exchange without partial fills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from marketprism.backtest import _views as view
+from marketprism.backtest._layout import NO_ASK, NO_BID
+from marketprism.backtest._own import answer, enqueue, place, unqueue
+from marketprism.backtest._queue import after_trade, is_front
+
+__all__ = [
+    "fill_crossed_asks",
+    "fill_crossed_bids",
+    "take_cancel",
+    "take_new",
+    "trade_against_asks",
+    "trade_against_bids",
+]
+
+_NO_BID, _NO_ASK = int(NO_BID), int(NO_ASK)
+_NEW, _EXPIRED, _FILLED, _CANCELLED, _REJECTED = 1, 2, 3, 4, 7
+
+
+@njit(cache=True)
+def _fill(e: Any, market: Any, slot: int, ts: int, tick: int, maker: int) -> None:
+    order = view.orders(e)[slot]
+    executed = order.leaves
+    order.leaves = 0.0
+    answer(e, market, slot, ts, _FILLED, 0, executed, tick, maker, order.sent_ts)
+    if order.resting:
+        unqueue(view.orders(e), view.heads(e), market, view.clock(e), slot)
+
+
+@njit(cache=True)
+def fill_crossed_asks(e: Any, market: Any, before: int, best: int, ts: int) -> None:
+    """Fill own asks as maker at their own price where the best bid rose from ``before`` to ``best`` through them."""
+    first = market.own_low_sell if before == _NO_BID else max(before + 1, market.own_low_sell)
+    for tick in range(first, min(best, market.own_high_sell) + 1):
+        slot = view.heads(e)[place(market, -1, tick)]
+        while slot >= 0:
+            following = view.orders(e)[slot].next
+            _fill(e, market, slot, ts, tick, 1)
+            slot = following
+
+
+@njit(cache=True)
+def fill_crossed_bids(e: Any, market: Any, before: int, best: int, ts: int) -> None:
+    """Fill own bids as maker at their own price where the best ask fell from ``before`` to ``best`` through them."""
+    last = market.own_high_buy if before == _NO_ASK else min(before - 1, market.own_high_buy)
+    for tick in range(max(best, market.own_low_buy), last + 1):
+        slot = view.heads(e)[place(market, 1, tick)]
+        while slot >= 0:
+            following = view.orders(e)[slot].next
+            _fill(e, market, slot, ts, tick, 1)
+            slot = following
+
+
+@njit(cache=True)
+def trade_against_asks(e: Any, market: Any, tick: int, quantity: float, ts: int) -> None:
+    """Take a buy trade: own asks below it are filled, those at its tick move up and fill at the front."""
+    first = market.own_low_sell if market.bid == _NO_BID else max(market.bid + 1, market.own_low_sell)
+    for at in range(first, min(tick, market.own_high_sell) + 1):
+        slot = view.heads(e)[place(market, -1, at)]
+        while slot >= 0:
+            order = view.orders(e)[slot]
+            following = order.next
+            if at < tick:
+                _fill(e, market, slot, ts, at, 1)
+            else:
+                after_trade(order, quantity)
+                if is_front(order.front, market.lot_size):
+                    _fill(e, market, slot, ts, at, 1)
+            slot = following
+
+
+@njit(cache=True)
+def trade_against_bids(e: Any, market: Any, tick: int, quantity: float, ts: int) -> None:
+    """Take a sell trade: own bids above it are filled, those at its tick move up and fill at the front."""
+    last = market.own_high_buy if market.ask == _NO_ASK else min(market.ask - 1, market.own_high_buy)
+    for at in range(last, max(tick, market.own_low_buy) - 1, -1):
+        slot = view.heads(e)[place(market, 1, at)]
+        while slot >= 0:
+            order = view.orders(e)[slot]
+            following = order.next
+            if at > tick:
+                _fill(e, market, slot, ts, at, 1)
+            else:
+                after_trade(order, quantity)
+                if is_front(order.front, market.lot_size):
+                    _fill(e, market, slot, ts, at, 1)
+            slot = following
+
+
+@njit(cache=True)
+def take_new(e: Any, market: Any, slot: int, ts: int) -> None:
+    """Take a new order at the exchange."""
+    order = view.orders(e)[slot]
+    opposite = market.ask if order.side > 0 else market.bid
+    crosses = order.tick >= opposite if order.side > 0 else order.tick <= opposite
+    if order.kind == 1 or (crosses and order.time_in_force != 1):
+        _fill(e, market, slot, ts, opposite, 0)
+    elif crosses or order.time_in_force >= 2:
+        answer(e, market, slot, ts, _EXPIRED, 0, 0.0, 0, 0, order.sent_ts)
+    else:
+        at = place(market, order.side, order.tick)
+        order.front = view.depth(e)[at] if at >= 0 else 0.0
+        order.traded = 0.0
+        enqueue(view.orders(e), view.heads(e), market, slot)
+        answer(e, market, slot, ts, _NEW, 0, 0.0, 0, 0, order.sent_ts)
+
+
+@njit(cache=True)
+def take_cancel(e: Any, market: Any, slot: int, ts: int, sent: int) -> None:
+    """Take a cancellation at the exchange."""
+    order = view.orders(e)[slot]
+    if order.resting:
+        answer(e, market, slot, ts, _CANCELLED, 0, 0.0, 0, 0, order.sent_ts)
+        unqueue(view.orders(e), view.heads(e), market, view.clock(e), slot)
+    else:
+        answer(e, market, slot, ts, order.status, _REJECTED, 0.0, 0, 0, sent)

@@ -1,0 +1,109 @@
+"""Own orders at the exchange: queues by tick, and answers to the local side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from marketprism.backtest import _views as view
+from marketprism.backtest._messages import drop_reference, new_message, send_response
+
+__all__ = ["answer", "enqueue", "place", "unqueue"]
+
+
+@njit(cache=True)
+def place(market: Any, side: int, tick: int) -> int:
+    """Return the index of a level in the ladder arrays; -1 outside of the ladder."""
+    at = tick - market.low
+    if at < 0 or at >= market.size:
+        return -1
+    return int(2 * market.offset + (at if side > 0 else market.size + at))
+
+
+@njit(cache=True)
+def enqueue(orders: np.ndarray, heads: np.ndarray, market: Any, slot: int) -> None:
+    """Put an order at the end of the own orders at its tick."""
+    order = orders[slot]
+    at = place(market, order.side, order.tick)
+    order.next = -1
+    order.previous = -1
+    head = heads[at]
+    if head < 0:
+        heads[at] = slot
+    else:
+        while orders[head].next >= 0:
+            head = orders[head].next
+        orders[head].next = slot
+        order.previous = head
+    order.resting = 1
+    order.references += 1
+    if order.side > 0:
+        if market.buys == 0:
+            market.own_low_buy = order.tick
+            market.own_high_buy = order.tick
+        market.buys += 1
+        market.own_low_buy = min(market.own_low_buy, order.tick)
+        market.own_high_buy = max(market.own_high_buy, order.tick)
+    else:
+        if market.sells == 0:
+            market.own_low_sell = order.tick
+            market.own_high_sell = order.tick
+        market.sells += 1
+        market.own_low_sell = min(market.own_low_sell, order.tick)
+        market.own_high_sell = max(market.own_high_sell, order.tick)
+
+
+@njit(cache=True)
+def unqueue(orders: np.ndarray, heads: np.ndarray, market: Any, clock: Any, slot: int) -> None:
+    """Take an order out of its queue."""
+    order = orders[slot]
+    if order.previous >= 0:
+        orders[order.previous].next = order.next
+    else:
+        heads[place(market, order.side, order.tick)] = order.next
+    if order.next >= 0:
+        orders[order.next].previous = order.previous
+    order.resting = 0
+    if order.side > 0:
+        market.buys -= 1
+    else:
+        market.sells -= 1
+    drop_reference(orders, clock, slot)
+
+
+@njit(cache=True)
+def answer(
+    e: Any,
+    market: Any,
+    slot: int,
+    ts: int,
+    status: int,
+    request: int,
+    executed: float,
+    tick: int,
+    maker: int,
+    sent: int,
+) -> None:
+    """Send a response about an order from the exchange at ``ts``."""
+    clock = view.clock(e)
+    at = new_message(view.messages(e), clock)
+    if at < 0:
+        return
+    order = view.orders(e)[slot]
+    message = view.messages(e)[at]
+    message.ts = ts + market.response_latency
+    message.exchange_ts = ts
+    message.sent_ts = sent
+    message.tick = order.tick
+    message.quantity = order.quantity
+    message.leaves = order.leaves
+    message.executed = executed
+    message.executed_tick = tick
+    message.order = slot
+    message.status = status
+    message.request = request
+    message.maker = maker
+    order.references += 1
+    send_response(view.messages(e), view.accounts(e)[order.account], market, at, clock.strict != 0)

@@ -1,0 +1,216 @@
+"""The engine: markets, accounts and the clock, and the loop that runs a strategy over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from marketprism.backtest._layout import (
+    ACCOUNT_DTYPE,
+    CLOCK_DTYPE,
+    ENGINE_DTYPE,
+    LOG_DTYPE,
+    MARKET_DTYPE,
+    MESSAGE_DTYPE,
+    NEVER,
+    NO_ASK,
+    NO_BID,
+    ORDER_DTYPE,
+)
+from marketprism.backtest.codes import Status, Wake
+from marketprism.backtest.config import MarketConfig, Mode
+from marketprism.backtest.tape import Tape
+from marketprism.core.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Engine"]
+
+_MARGIN = 256
+_POOL = 1024
+_NS_PER_MS = 1_000_000
+
+
+class Engine:
+    """Markets that replay their tapes, with the accounts of one or more lanes on them.
+
+    A lane is one parameter set, or one agent: it has its own account in every market.
+
+    Parameters
+    ----------
+    tapes : sequence of Tape
+        One for each market.
+    configs : sequence of MarketConfig, optional
+        One for each market; defaults if missing.
+    lanes : int, default 1
+        Accounts in each market.
+    mode : {"strict", "compat"}
+        See ``docs/concepts.md``.
+
+    Examples
+    --------
+    >>> engine = Engine([tape])  # doctest: +SKIP
+    >>> engine.run(strategy)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        tapes: Sequence[Tape],
+        configs: Sequence[MarketConfig] = (),
+        *,
+        lanes: int = 1,
+        mode: Mode = "strict",
+    ) -> None:
+        if not tapes:
+            raise ConfigError("no tape was given", hint="one for each market")
+        if configs and len(configs) != len(tapes):
+            raise ConfigError(f"{len(configs)} configurations for {len(tapes)} tapes", hint="one for each tape")
+        if lanes < 1:
+            raise ConfigError(f"lanes was {lanes}", hint="at least 1")
+        self.tapes = tuple(tapes)
+        self.configs = tuple(configs) or tuple(MarketConfig() for _ in tapes)
+        self.lanes = lanes
+        self.mode = mode
+        self._arrays: dict[str, np.ndarray] = {}
+        self._log: list[np.ndarray] = []
+        self._build()
+
+    def _build(self) -> None:
+        markets = np.zeros(len(self.tapes), MARKET_DTYPE)
+        at = offset = 0
+        for market, tape, config in zip(markets, self.tapes, self.configs, strict=True):
+            low, high = tape.ticks()
+            market["begin"], market["end"] = at, at + len(tape)
+            market["exchange_at"] = market["local_at"] = at
+            market["low"], market["size"] = low - _MARGIN, high - low + 1 + 2 * _MARGIN
+            market["offset"] = offset
+            at += len(tape)
+            offset += int(market["size"])
+            for name in ("bid", "known_bid", "highest_ask", "known_highest_ask"):
+                market[name] = NO_BID
+            for name in ("ask", "known_ask", "lowest_bid", "known_lowest_bid"):
+                market[name] = NO_ASK
+            market["request_ts"] = market["response_ts"] = NEVER
+            market["tick_size"], market["lot_size"] = float(tape.tick_size), float(tape.lot_size)
+            market["multiplier"], market["inverse"] = config.multiplier, config.inverse
+            market["maker_fee"], market["taker_fee"] = config.maker_fee_bps * 1e-4, config.taker_fee_bps * 1e-4
+            market["entry_latency"] = round(config.entry_latency_ms * _NS_PER_MS)
+            market["response_latency"] = round(config.response_latency_ms * _NS_PER_MS)
+            market["queue_model"], market["queue_parameter"] = config.queue_model, config.queue_exponent
+        accounts = np.zeros(len(self.tapes) * self.lanes, ACCOUNT_DTYPE)
+        for name in ("first", "last", "request_first", "request_last", "response_first", "response_last"):
+            accounts[name] = -1
+        pool = _POOL * self.lanes
+        clock = np.zeros(1, CLOCK_DTYPE)
+        clock["markets"], clock["lanes"], clock["next_id"] = len(self.tapes), self.lanes, 1
+        clock["strict"] = self.mode == "strict"
+        clock["orders_free"], clock["messages_free"] = pool, 4 * pool
+        events = self.tapes[0].events if len(self.tapes) == 1 else np.concatenate([t.events for t in self.tapes])
+        self._arrays = {
+            "events": events,
+            "depth": np.zeros(2 * offset),
+            "known": np.zeros(2 * offset),
+            "heads": np.full(2 * offset, -1, np.int32),
+            "orders": _pool(ORDER_DTYPE, pool),
+            "messages": _pool(MESSAGE_DTYPE, 4 * pool),
+            "markets": markets,
+            "accounts": accounts,
+            "clock": clock,
+            "log": np.zeros(16 * pool, LOG_DTYPE),
+        }
+        self._log = []
+        self._address()
+
+    def _address(self) -> None:
+        """Write the addresses and lengths of the arrays into the record that kernels take."""
+        record = np.zeros(1, ENGINE_DTYPE)
+        for name, array in self._arrays.items():
+            record[name] = array.ctypes.data
+        for name in ("events", "orders", "messages", "markets", "accounts", "log"):
+            record[f"{name}_size"] = len(self._arrays[name])
+        record["ladder_size"] = len(self._arrays["depth"])
+        self._record = record
+
+    @property
+    def pointer(self) -> Any:
+        """What kernels and compiled strategies take as their first argument; valid until the engine grows or goes."""
+        return self._record[0]
+
+    def run(self, drive: Callable[..., int], *arguments: Any) -> None:
+        """Call ``drive(pointer, *arguments)`` until the data are over.
+
+        ``drive`` is a compiled loop over :func:`~marketprism.backtest.actions.advance` that returns the code with
+        which it stopped; it is called again after the pools have grown, and must go on where it was.
+
+        Raises
+        ------
+        DataError
+            A single decision sent more orders than a pool holds.
+        """
+        while True:
+            code = drive(self.pointer, *arguments)
+            if self._arrays["clock"]["overflow"][0]:
+                raise DataError("one decision sent more orders than fit", hint="send fewer, or cancel first")
+            if code != Wake.GROW:
+                return
+            self.grow()
+
+    def grow(self) -> None:
+        """Double the pools that run low, and put the log aside."""
+        clock = self._arrays["clock"][0]
+        self._log.append(self._arrays["log"][: clock["logged"]].copy())
+        clock["logged"] = 0
+        for name, free, head in (
+            ("orders", "orders_free", "free_order"),
+            ("messages", "messages_free", "free_message"),
+        ):
+            old = self._arrays[name]
+            if clock[free] < len(old) // 2:
+                more = _pool(old.dtype, len(old))
+                more["next"][:-1] += len(old)
+                more["next"][-1] = clock[head]
+                clock[head] = len(old)
+                clock[free] += len(old)
+                self._arrays[name] = np.concatenate([old, more])
+        if len(self._arrays["log"]) < 16 * len(self._arrays["orders"]):
+            self._arrays["log"] = np.zeros(16 * len(self._arrays["orders"]), LOG_DTYPE)
+        self._address()
+
+    @property
+    def accounts(self) -> np.ndarray:
+        """Accounts as records, ``[market, lane]``: ``position, cash, fees, volume, value, trades, orders``."""
+        return self._arrays["accounts"].reshape(len(self.tapes), self.lanes)
+
+    @property
+    def markets(self) -> np.ndarray:
+        """State of the markets as records."""
+        return self._arrays["markets"]
+
+    @property
+    def clock(self) -> np.ndarray:
+        """The clock and the counters, one record."""
+        return self._arrays["clock"]
+
+    def responses(self) -> pl.DataFrame:
+        """Return every response heard, in order: one row per acknowledgement, fill, cancellation, expiry, rejection."""
+        import polars as pl
+
+        rows = np.concatenate([*self._log, self._arrays["log"][: self.clock["logged"][0]]])
+        frame = pl.DataFrame({name: rows[name] for name in LOG_DTYPE.names or ()})
+        names = {int(code): code.name.lower() for code in Status}
+        return frame.with_columns(
+            pl.col("status", "request").replace_strict(names, return_dtype=pl.String),
+            pl.col("maker").cast(pl.Boolean),
+            (pl.col("account") % self.lanes).alias("lane"),
+        ).drop("account")
+
+
+def _pool(dtype: np.dtype[Any], size: int) -> np.ndarray:
+    """Return an array whose ``next`` fields chain all of it as free."""
+    pool = np.zeros(size, dtype)
+    pool["next"] = np.arange(1, size + 1)
+    pool["next"][-1] = -1
+    return pool
