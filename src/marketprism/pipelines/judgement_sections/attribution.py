@@ -139,5 +139,6 @@ def _interactions(name: str, one: ModelAttribution) -> list[Item]:
             "of rows times leaves is capped).",
             text_columns=["input", "with"],
             shown=8,
+            wide=True,
         )
     ]

@@ -73,8 +73,7 @@ def _skills(result: PriceTargets) -> Table:
 
     rows = [
         [
-            skill.name,
-            skill.kind,
+            f"{skill.name} (model)" if skill.kind == "model" else skill.name,
             *(cell(skill.information[target]) for target in result.targets),
             interval(skill.excess),
             "bounce" if skill.bounce else "",
@@ -82,13 +81,13 @@ def _skills(result: PriceTargets) -> Table:
         for skill in result.skills
     ]
     return Table(
-        ["name", "kind", *(_LABELS[target] for target in result.targets), "last trade over mid", "verdict"],
+        ["name", *(_LABELS[target] for target in result.targets), "trade over mid", "verdict"],
         rows,
         "IC by target price",
         "Models out of sample; factors over the whole sample: those strongest on the mid, then those that the last "
         "trade flatters most (picked for it, so expect some by chance). ★ beyond chance. The difference is resampled "
         "in pairs.",
-        text_columns=["name", "kind", "verdict"],
+        text_columns=["name", "verdict"],
         wide=True,
     )
 
