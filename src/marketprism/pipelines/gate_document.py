@@ -170,9 +170,9 @@ def _score_section(adoption: Adoption, summary: Mapping[str, Any]) -> Section:
 
 
 def _check_table(checks: tuple[Check, ...], title: str, caption: str = "") -> Table:
-    rows = [[check.name, _STATUS[check.status], number(check.value, 4), check.required, check.why] for check in checks]
+    rows = [[check.name, words[check.status], number(check.value, 4), check.required, check.why] for check in checks]
     columns = ["what", "result", "value", "asked", "why"]
-    return Table(columns, rows, title, caption, text_columns=["what", "result", "asked", "why"], wide=True)
+    return Table(columns, rows, title, text_columns=["what", "result", "asked", "why"], wide=True)
 
 
 def _conditions_section(adoption: Adoption) -> Section:
@@ -181,7 +181,7 @@ def _conditions_section(adoption: Adoption) -> Section:
         "Conditions",
         "Every one must be met for ADOPT. One that was measured and missed gives REJECT; one that could not be settled "
         "gives INCONCLUSIVE.",
-        [_check_table(adoption.conditions, "Conditions of adoption and go-live")],
+        [_check_table(adoption.conditions, "Conditions of adoption and go-live", waiting="not proven")],
     )
 
 
