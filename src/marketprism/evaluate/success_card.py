@@ -221,7 +221,8 @@ def _month(trading: Trading, config: AdoptionConfig) -> Check:
     worst = max((maximum_drawdown(part) for part in parts), default=math.nan)
     days = float(trading.ts[-1] - trading.ts[0]) / DAY_NS if trading.ts.size else 0.0
     held = float(np.abs(trading.position).mean()) if trading.ts.size else 0.0
-    why = f"worst of {len(parts)} calendar month{'s' * (len(parts) != 1)}, {days:.3g} days, net of costs, in the market {held:.0%} of the time"
+    count = "1 calendar month" if len(parts) == 1 else f"{len(parts)} calendar months"
+    why = f"worst of {count}, {days:.3g} days, net of costs, in the market {held:.0%} of the time"
     if worst > config.monthly_drawdown:
         return Check(name, "fail", worst, required, why)
     if days < _MONTH_DAYS:

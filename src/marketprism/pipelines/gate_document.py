@@ -169,7 +169,8 @@ def _score_section(adoption: Adoption, summary: Mapping[str, Any]) -> Section:
     )
 
 
-def _check_table(checks: tuple[Check, ...], title: str, caption: str = "") -> Table:
+def _check_table(checks: tuple[Check, ...], title: str, waiting: str = "not measurable") -> Table:
+    words = {**_STATUS, "not measurable": waiting}
     rows = [[check.name, words[check.status], number(check.value, 4), check.required, check.why] for check in checks]
     columns = ["what", "result", "value", "asked", "why"]
     return Table(columns, rows, title, text_columns=["what", "result", "asked", "why"], wide=True)
