@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any, Literal, Self, get_args
 
 import msgspec
@@ -22,6 +23,7 @@ CalibrationMethod = Literal["isotonic", "platt", "beta"]
 _Floats = npt.NDArray[np.float64]
 _TINY = 1e-9
 """Probabilities are kept this far from 0 and 1 before a logarithm is taken."""
+_STEPS, _SMALLEST_STEP = 100, 1e-9
 
 
 class CalibrationMap(Config, frozen=True):
@@ -239,28 +241,63 @@ def _isotonic(p: _Floats, hit: npt.NDArray[np.bool_]) -> CalibrationMap:
 
 
 def _logistic(p: _Floats, hit: npt.NDArray[np.bool_], strength: float, *, tied: bool) -> CalibrationMap:
-    """Penalised maximum likelihood of (slope_low, slope_high, shift) with slopes >= 0; equal slopes where tied."""
-    from scipy.optimize import minimize
-    from scipy.special import expit
+    """Penalised maximum likelihood of (slope_low, slope_high, shift) with slopes >= 0; equal slopes where tied.
 
+    The loss is convex: where the free fit has a negative slope, the best fit with one or both of them 0 is taken.
+    """
     ups = int(hit.sum())
     target = np.where(hit, (ups + 1.0) / (ups + 2.0), 1.0 / (p.size - ups + 2.0))
     low, high = _logs(p)
-    columns = np.column_stack((low + high, np.ones_like(p)) if tied else (low, high, np.ones_like(p)))
-    start = np.ones(columns.shape[1])
-    start[-1] = 0.0
-    weight = np.full(columns.shape[1], strength)
-    weight[-1] = 0.0
+    columns = (low + high,) if tied else (low, high)
+    best, loss = _newton(columns, target, strength, (True,) * len(columns))
+    if (best[:-1] < 0).any():
+        loss = np.inf
+        for free in product((True, False), repeat=len(columns)):
+            found, value = _newton(columns, target, strength, free)
+            if (found[:-1] >= 0).all() and value < loss:
+                best, loss = found, value
+    slopes = (best[0], best[0]) if tied else (best[0], best[1])
+    return CalibrationMap(slope_low=float(slopes[0]), slope_high=float(slopes[1]), shift=float(best[-1]))
 
-    def loss(theta: _Floats) -> tuple[float, _Floats]:
-        z = columns @ theta
-        pull = weight * (theta - start)
-        value = float((np.logaddexp(0.0, z) - target * z).sum() + 0.5 * (pull * (theta - start)).sum())
-        return value / p.size, (columns.T @ (expit(z) - target) + pull) / p.size
 
-    bounds = [(0.0, None)] * (columns.shape[1] - 1) + [(None, None)]
-    objective: Any = loss  # the library's annotation knows no function that returns value and gradient
-    options: Any = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 500}
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-    slopes = (found[0], found[0]) if tied else (found[0], found[1])
-    return CalibrationMap(slope_low=float(slopes[0]), slope_high=float(slopes[1]), shift=float(found[-1]))
+def _newton(
+    slopes: tuple[_Floats, ...], target: _Floats, strength: float, free: tuple[bool, ...]
+) -> tuple[_Floats, float]:
+    """Slopes and shift of least penalised log-loss by damped Newton steps, and that loss; slopes not free are 0."""
+    from scipy.special import expit
+
+    used = np.flatnonzero([*free, True])
+    columns = np.column_stack((*slopes, np.ones_like(target)))
+    prior = np.array([1.0] * len(slopes) + [0.0])
+    # A trace of a ridge keeps the equations solvable where scores never vary and strength is 0.
+    weight = np.array([max(strength, 1e-9 * target.size)] * len(slopes) + [0.0])
+    theta = np.where([*free, True], prior, 0.0)
+
+    def margin(at: _Floats) -> _Floats:
+        # Column by column: a matrix product would let the number of BLAS threads into the last bits.
+        return np.asarray(sum(columns[:, k] * at[k] for k in used))
+
+    def loss(at: _Floats, z: _Floats) -> float:
+        return float((np.logaddexp(0.0, z) - target * z).sum() + 0.5 * (weight * (at - prior) ** 2).sum())
+
+    z = margin(theta)
+    value = loss(theta, z)
+    for _ in range(_STEPS):
+        q = expit(z)
+        slope = np.array([float((columns[:, k] * (q - target)).sum()) for k in used]) + (weight * (theta - prior))[used]
+        bend = np.array([[float((columns[:, j] * columns[:, k] * q * (1 - q)).sum()) for j in used] for k in used])
+        move = np.linalg.solve(bend + np.diag(weight[used]) + 1e-12 * np.eye(used.size), slope)
+        size = 1.0
+        while size > _SMALLEST_STEP:
+            trial = theta.copy()
+            trial[used] -= size * move
+            z = margin(trial)
+            if (now := loss(trial, z)) <= value:
+                break
+            size *= 0.5
+        else:
+            break
+        theta, gained, value = trial, value - now, now
+        if gained <= 1e-12 * max(1.0, value):
+            break
+    return theta, value

@@ -188,3 +188,32 @@ def test_wrong_input_is_refused() -> None:
         ProbabilityCalibrator().fit(good * 4.5, y)
     with pytest.raises(DataError, match="class was"):
         ProbabilityCalibrator().fit(good, y + 2)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("method", ["platt", "beta"])
+def test_the_fit_is_the_constrained_optimum(seed: int, method: str) -> None:
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(seed)
+    p = rng.beta(*rng.uniform(0.3, 4.0, 2), 120)
+    if seed % 4 == 3:
+        p = np.full(120, 0.3)
+    hit = rng.random(120) < (p, 1 - p, p**3, p)[seed % 4]  # falling and flat ones hit the bounds
+    P = np.column_stack((1 - p, np.zeros(120), p))
+    strength = float(seed % 2)
+    one = ProbabilityCalibrator(method, strength=strength).fit(P, np.where(hit, 1, -1)).state_.maps[2]
+    ups, low, high = int(hit.sum()), np.log(p), -np.log1p(-p)
+    target = np.where(hit, (ups + 1) / (ups + 2), 1 / (122 - ups))
+
+    def loss(theta: np.ndarray) -> float:
+        a, b, c = (theta[0], theta[0], theta[1]) if method == "platt" else theta
+        z = a * low + b * high + c
+        pull = (a - 1) ** 2 + (b - 1) ** 2 * (method == "beta")
+        return float((np.logaddexp(0, z) - target * z).sum() + 0.5 * strength * pull)
+
+    ours = [one.slope_low, one.shift] if method == "platt" else [one.slope_low, one.slope_high, one.shift]
+    start = np.array([1.0, 0.0] if method == "platt" else [1.0, 1.0, 0.0])
+    bounds = [(0.0, None)] * (start.size - 1) + [(None, None)]
+    reference = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13})
+    assert loss(np.array(ours)) <= reference.fun + 1e-6
