@@ -33,6 +33,8 @@ class EventStudy(NamedTuple):
         Two-sided, per offset, against the placebos.
     p_value : float
         Of the whole path: largest studentised distance from the placebo mean, so that looking at all offsets is paid.
+    independent : int
+        Placebo times that do not overlap, about: no p-value is below 1 / (1 + this), however many shifts are drawn.
     events : int
         Events with a complete window.
     """
@@ -43,6 +45,7 @@ class EventStudy(NamedTuple):
     high: _Floats
     p_values: _Floats
     p_value: float
+    independent: int
     events: int
 
 
@@ -107,7 +110,7 @@ def event_study(
     placebos: int = 500,
     seed: int = 0,
 ) -> EventStudy:
-    """Mean path of a value around events, judged against the same events moved to other times.
+    """Mean path of a value around events, judged against as many other times.
 
     Parameters
     ----------
@@ -122,10 +125,10 @@ def event_study(
     steps : int, default 20
         Intervals into which the window is cut.
     placebos : int, default 500
-        Random common shifts of all events (their spacing is kept); placebo times whose window would touch a true event
-        are left out.
+        Random samples of as many other times, whose windows touch no true event. Events whose windows overlap are
+        shifted together instead (their spacing is kept).
     seed : int
-        Of the shifts.
+        Of the placebo times.
 
     Raises
     ------
@@ -144,17 +147,18 @@ def event_study(
     low, high = int(times[0]) + before_ns, int(times[-1]) - after_ns
 
     def path(moments: _Ints) -> _Floats | None:
-        inside = moments[(moments >= low) & (moments <= high)]
-        if not inside.size:
+        whole = moments[(moments >= low) & (moments <= high)]
+        if not whole.size:
             return None
-        levels = series[np.searchsorted(times, inside[:, None] + offsets, side="right") - 1]
+        levels = series[np.searchsorted(times, whole[:, None] + offsets, side="right") - 1]
         return np.asarray((levels - levels[:, :1]).mean(axis=0))
 
     complete = int(((at >= low) & (at <= high)).sum())
     mean = path(at)
     if mean is None:
         raise DataError(f"none of {at.size} events had a complete window", hint="shorten before_ns or after_ns")
-    moved = _shifted(at, int(times[0]), int(times[-1]), before_ns + after_ns, placebos, seed)
+    window = before_ns + after_ns
+    moved, alone = _placebo_times(at, complete, (int(times[0]), low, high, int(times[-1])), window, placebos, seed)
     # Few placebo events would be noisier than the true ones: only shifts that keep at least half of them count.
     null = np.array([p for m in moved if m.size >= complete / 2 and (p := path(m)) is not None])
     if len(null) < 20:
@@ -162,13 +166,44 @@ def event_study(
             f"only {len(null)} of {placebos} placebo shifts stayed clear of the events",
             hint="shorten the window, or pass a longer sample",
         )
+    windows = max(1, (high - low - 2 * window * complete) // window)
     centre, spread = null.mean(axis=0), null.std(axis=0)
+    # What is usual is itself known from so many windows only, and more placebos of the same ones prove no more.
+    wider = math.sqrt(1 + complete / windows)
+    places = min(len(null), math.comb(windows + complete - 1, complete) if alone else windows)
     safe = np.where(spread > 0, spread, 1.0)
-    ours, theirs = np.abs(mean - centre) / safe, np.abs(null - centre) / safe
-    pointwise = (1 + (theirs >= ours - 1e-12).sum(axis=0)) / (1 + len(null))
-    whole = (1 + int((theirs.max(axis=1) >= ours.max() - 1e-12).sum())) / (1 + len(null))
-    band = np.quantile(null, (0.025, 0.975), axis=0)
-    return EventStudy(offsets, mean, band[0], band[1], pointwise, whole, complete)
+    ours, theirs = np.abs(mean - centre) / safe, wider * np.abs(null - centre) / safe
+    pointwise = (1 + places * (theirs >= ours - 1e-12).mean(axis=0)) / (1 + places)
+    whole = (1 + places * float((theirs.max(axis=1) >= ours.max() - 1e-12).mean())) / (1 + places)
+    band = centre + wider * (np.quantile(null, (0.025, 0.975), axis=0) - centre)
+    return EventStudy(offsets, mean, band[0], band[1], pointwise, whole, places, complete)
+
+
+def _placebo_times(
+    events: _Ints, complete: int, bounds: tuple[int, int, int, int], window: int, placebos: int, seed: int
+) -> tuple[list[_Ints], bool]:
+    """Return samples of other times, and whether each event was moved for itself.
+
+    Windows that share no market can be: far more placebos differ than by common shifts.
+    """
+    first, low, high, last = bounds
+    if events.size == 1 or int(np.diff(events).min()) > window:
+        return _alone(events, complete, (low, high), window, placebos, seed), True
+    return _shifted(events, first, last, window, placebos, seed), False
+
+
+def _alone(events: _Ints, count: int, ends_at: tuple[int, int], margin: int, placebos: int, seed: int) -> list[_Ints]:
+    """Draw ``count`` times, each for itself, between two ends and further than ``margin`` from every event."""
+    low, high = ends_at
+    begin = np.append(low, events + margin)
+    free = np.maximum(np.minimum(np.append(events - margin, high), high) - np.maximum(begin, low), 0)
+    begin, free = np.maximum(begin, low)[free > 0], free[free > 0]
+    if not free.size:
+        return []
+    ends = np.cumsum(free)
+    drawn = stream(seed, "placebo", events.size).integers(0, int(ends[-1]), (placebos, count))
+    which = np.searchsorted(ends, drawn, side="right")
+    return list(np.sort(begin[which] + drawn - (ends - free)[which], axis=1))
 
 
 def regression_discontinuity(

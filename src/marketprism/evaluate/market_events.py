@@ -59,8 +59,8 @@ class EventConfig(Config, frozen=True):
         Hours between funding times, from 00:00 UTC, where the frame tells none. Only perpetuals (linear, inverse)
         have them.
     cascade_multiple : float
-        A liquidation cascade begins with a bucket whose liquidated volume is more than this many times the mean of
-        the last 500 buckets (with at least 5 liquidations among them).
+        A liquidation cascade begins with a bucket whose liquidated volume is more than this many times the median of
+        those of the last 500 buckets that had liquidations (at least 5).
     jump_significance : float
         Chance of any false jump among 1000 returns; see :func:`~marketprism.labels.lee_mykland`.
     placebos : int
@@ -279,9 +279,9 @@ def _cascades(part: pl.DataFrame, config: EventConfig) -> list[int]:
     if not names:
         return []
     total = part.select(pl.sum_horizontal(pl.col(name).abs().fill_nan(0).fill_null(0) for name in names)).to_series()
-    past = total.rolling_mean(500, min_samples=1).shift(1).fill_null(0.0).to_numpy()
-    seen = (total > 0).cast(pl.Int64).rolling_sum(500, min_samples=1).shift(1).fill_null(0).to_numpy()
-    wild = (total.to_numpy() > config.cascade_multiple * past) & (seen >= 5)
+    some = total.to_frame("total").select(pl.when(pl.col("total") > 0).then("total")).to_series()
+    usual = some.rolling_median(500, min_samples=5).shift(1).fill_null(float("inf")).to_numpy()
+    wild = total.to_numpy() > config.cascade_multiple * usual
     begins = wild & ~np.append(False, wild[:-1])
     return [int(ts) for ts in part["ts_end"].to_numpy()[begins]]
 

@@ -124,6 +124,19 @@ def test_event_study_without_effect_is_silent():
     assert 0.3 < np.mean(p) < 0.7
 
 
+@pytest.mark.parametrize("events", [(2000,), (700, 1500, 2600, 3500), tuple(range(300, 3800, 350)), (1000, 1010, 1030)])
+def test_event_study_of_few_events_does_not_cry_wolf(events):
+    """One place in a short sample is the most extreme of a few dozen at best: overlapping placebos add no proof."""
+    ts, p = np.arange(4000) * NS, []
+    for seed in range(60):
+        walk = np.cumsum(np.random.default_rng(seed).normal(size=4000))
+        at = np.array(events) * NS
+        p.append(event_study(ts, walk, at, 50 * NS, 50 * NS, placebos=100, seed=seed).p_value)
+    assert np.mean(np.array(p) <= 0.05) <= 0.12
+    assert 0.35 < np.mean(p) < 0.65
+    assert len(events) > 1 or min(p) >= 1 / 40
+
+
 def test_discontinuity_finds_a_planted_jump_only():
     ts, events, _, steps = _tape(0.5)
     rng = np.random.default_rng(1)

@@ -7,7 +7,7 @@ import numpy as np
 from marketprism.evaluate.case import Case
 from marketprism.evaluate.counterfactual import Counterfactual, Counterfactuals
 from marketprism.evaluate.metric import Metric
-from marketprism.pipelines.texts import interval, number, plural
+from marketprism.pipelines.texts import interval, number
 from marketprism.report.document import Figure, Item, Note, Section, Table
 from marketprism.report.figures import judgement as draw
 
@@ -49,7 +49,6 @@ def _figure(model: str, rows: list[Counterfactual]) -> Figure:
         f"Change of the IC of {model}",
         "Dot: IC of the changed model less that of the original, on the same rows; bar: interval of the difference. "
         "Left of zero is worse; grey bars may be chance.",
-        wide=True,
     )
 
 
@@ -73,7 +72,7 @@ def _table(model: str, rows: list[Counterfactual], folds: int) -> Table:
         ["change", "folds", "IC before", "IC after", "difference", "net P&L after (bps)", "difference (bps)"],
         cells,
         f"{model.capitalize()}, trained again",
-        f"Compared on the {plural(folds, 'fold')} where both could be trained; ✗ worse for certain. Which stretches "
+        "Compared on the folds where both could be trained; ✗ the whole interval is worse. Which stretches "
         "were wild, and which inputs strong, is hindsight: these are stress tests, not rules to trade by.",
         text_columns=["change"],
         wide=True,

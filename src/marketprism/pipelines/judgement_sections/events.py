@@ -22,15 +22,22 @@ _TITLES = {
     "funding": "Funding times",
     "liquidations": "Liquidation cascades",
     "outage": "Ends of outages",
-    "jump": "After abnormal jumps",
+    "jump": "After jumps",
 }
 _QUANTITIES = {"return": "return since the window began", "move": "size of moves, change", "spread": "spread, change"}
 
 
 def events_section(result: EventEvidence, case: Case) -> Section:
     """Lay out the mean paths, the discontinuities and the signal around events."""
-    counts = ", ".join(f"{_TITLES[kind].lower()}: {result.count(kind)}" for kind in KINDS if result.count(kind))
+    counts = ", ".join(
+        f"{_TITLES[kind].removeprefix('After ').lower()}: {result.count(kind)}" for kind in KINDS if result.count(kind)
+    )
     text = f"Found: {counts}." if counts else "No event of any kind was found, so there is nothing to study."
+    if result.count("jump"):
+        text += (
+            " A jump is a return too large for the volatility before it (Lee-Mykland test); the list of what was "
+            "left out asks for far larger ones."
+        )
     items: list[Item] = [Note(text, "plain")]
     missing = [f"{note[:1].upper()}{note[1:]}." for note in result.notes]
     if missing:

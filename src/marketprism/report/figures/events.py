@@ -48,5 +48,5 @@ def event_paths(paths: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, np
             axes.set_title(name, fontsize=10.5, color=INK, loc="left")
             axes.set_xlabel(f"{unit} since the event")
         np.atleast_1d(page.axes)[0].set_ylabel("bps")
-        np.atleast_1d(page.axes)[0].legend(loc="best")
+        np.atleast_1d(page.axes)[0].legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.08))
     return page.svg
