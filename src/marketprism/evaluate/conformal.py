@@ -262,8 +262,6 @@ def _first_row(case: Case, rows: _Stream) -> int:
 def _assess_model(case: Case, name: str, config: ConformalConfig) -> ConformalModel | None:
     rows = _stream(case, name)
     first = _first_row(case, rows)
-    if first >= len(rows.decided):
-        return None
     past = np.flatnonzero(rows.labelled[:first] & (rows.known[:first] < rows.decided[first]))
     judged = first + np.flatnonzero(rows.labelled[first:] & ~rows.excluded[first:])
     if past.size < config.least or judged.size < 3:

@@ -87,9 +87,6 @@ class _Given:
     def predict(self, X: Any) -> _Ints:
         return np.asarray(self.classes_[np.argmax(X, axis=1)], np.int64)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
 
 def split_sets(
     calibration: _Floats, classes: npt.ArrayLike, p: _Floats, alpha: float, score: ConformalScore = "lac", seed: int = 0

@@ -254,12 +254,8 @@ def _leaves(final: Any) -> int:
     return sum(int(tree.get_n_leaves()) for tree in trees)
 
 
-def _pairs(
-    explainer: Any, z: npt.NDArray[Any], source: npt.NDArray[np.int64], inputs: int, classes: Any
-) -> _Floats | None:
+def _pairs(explainer: Any, z: npt.NDArray[Any], source: npt.NDArray[np.int64], inputs: int, classes: Any) -> _Floats:
     raw = _up_less_down(explainer.shap_interaction_values(z), classes)
-    if raw.ndim != 3:
-        return None
     halves = np.zeros((len(raw), raw.shape[1], inputs))
     for column, place in enumerate(source.tolist()):
         halves[:, :, place] += raw[:, :, column]

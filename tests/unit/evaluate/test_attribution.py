@@ -27,6 +27,7 @@ from marketprism.labels.config import LabelConfig
 from marketprism.models.baselines import ModelConfig
 from marketprism.pipelines.judgement_sections.attribution import attribution_section
 from marketprism.report.document import Document, Section, Verdict
+from marketprism.report.figures.confidence import attribution_points
 from marketprism.report.page import render_page
 
 
@@ -42,6 +43,7 @@ def planted(make_tape: Callable[..., pl.DataFrame], instruments: tuple[Instrumen
     frame = frame.with_columns(
         (pl.col("signal") + pl.Series(0.01 * rng.standard_normal(frame.height))).alias("twin"),
         pl.lit(3.0).alias("constant"),
+        pl.lit(None, pl.Float64).alias("empty"),
     )
     config = JudgeConfig(
         labels=LabelConfig(bucket_horizons=(1,)),
@@ -59,7 +61,8 @@ def test_the_planted_order_is_found(planted: Case) -> None:
         assert one.inputs["direction"][0] == "up"
         assert one.inputs["association"][0] > 0.8
         assert one.inputs["share"].sum() == pytest.approx(1.0)
-        assert one.inputs.filter(pl.col("input") == "constant")["direction"][0] == "none"
+        for name in ("constant", "empty"):
+            assert one.inputs.filter(pl.col("input") == name)["direction"][0] == "none"
         strongest = one.permuted[0]
         assert set(strongest.inputs) == {"signal", "twin"}
         assert strongest.loss.star
@@ -107,7 +110,7 @@ def test_excluded_rows_are_not_permuted(planted: Case) -> None:
     marked = np.arange(len(problem.known)) >= 1000
     part.__dict__["problem"] = replace(problem, excluded=problem.excluded | marked)
     whole, less = (
-        permutation_importance(one, "logistic", factor_groups(one), np.ones(6), most=3, budget=10**6)[0][0].loss.n
+        permutation_importance(one, "logistic", factor_groups(one), np.ones(7), most=3, budget=10**6)[0][0].loss.n
         for one in (planted, part)
     )
     assert less < whole - 400
@@ -203,6 +206,18 @@ def test_coverage_of_missing_values_series_and_long_samples() -> None:
     for inputs in (X, panel):
         assert explainability_coverage(said, inputs, [1, 0, 0], top=1) == pytest.approx(0.9, abs=0.03)
     assert explainability_coverage(said, X, [1, 0, 0], 1, 5) == explainability_coverage(said, X, [1, 0, 0], 1, 5)
+
+
+def test_coverage_of_a_model_that_woke_up_late() -> None:
+    X = np.random.default_rng(0).standard_normal((200, 2))
+    said = np.where(np.arange(200) < 180, 0.0, X[:, 0])
+    assert 0.0 <= explainability_coverage(said, X, [1, 0]) < 0.5
+
+
+def test_points_of_one_value_lie_on_their_line() -> None:
+    flat = attribution_points(["a"], {"a": (np.zeros(3), np.zeros(3))}, "x")
+    assert flat == attribution_points(["a"], {"a": (np.zeros(3), np.zeros(3))}, "x")
+    assert flat.startswith("<svg")
 
 
 def test_coverage_is_undefined_for_constants_and_few_rows() -> None:

@@ -128,6 +128,16 @@ def test_gates_are_judged_for_what_they_are(case: Case) -> None:
     assert next(part for part in near if part.question == "up or down").verdict == "attainable"
 
 
+def test_a_market_that_never_moves_answers_one_question(case: Case) -> None:
+    still = case.judgement.predictions.with_columns(pl.lit(0, pl.Int8).alias("class"))
+    one = Case(case.frame, replace(case.judgement, predictions=still), case.instruments)
+    found = assess_calibration(one)
+    lines = found.models["logistic"].attainable
+    assert [part.question for part in lines] == ["up or not"]
+    assert lines[0].base_brier == 0.0
+    json.dumps(found.summary(), allow_nan=False)
+
+
 def test_excluded_rows_are_not_measured(case: Case) -> None:
     whole = assess_calibration(case).models["logistic"].rows
     problem = case.problem

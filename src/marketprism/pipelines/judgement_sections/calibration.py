@@ -88,15 +88,15 @@ def _cells(part: CalibratedMethod, *, raw: bool) -> list[str]:
 
 def _curves(name: str, one: CalibratedModel) -> list[Item]:
     curves = {}
-    for method in (RAW, *(key for key in one.methods if key in _LONG and key != RAW)):
-        curve = one.methods[method].curve
-        if curve.height:
-            curves[method] = tuple(curve[column].to_numpy() for column in ("predicted", "observed", "low", "high"))
-    if not curves:
-        return []
+    for method, name_shown in _LONG.items():
+        if method in one.methods:
+            predicted, observed, low, high = (
+                one.methods[method].curve[column].to_numpy() for column in ("predicted", "observed", "low", "high")
+            )
+            curves[name_shown] = (predicted, observed, low, high)
     return [
         Figure(
-            draw.reliability(curves),  # type: ignore[arg-type]
+            draw.reliability(curves),
             f"Reliability of {name}",
             "Bins of equal count with 95 % intervals. On the line, probabilities are true; red bins miss it by more "
             "than their interval. A method that bunches all points together has learnt the base rate only.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from marketprism.evaluate.case import Case
-from marketprism.evaluate.conformal import BandResult, Conformal, ConformalModel, SetQuality
+from marketprism.evaluate.conformal import Conformal, ConformalModel, SetQuality
 from marketprism.evaluate.metric import Metric
 from marketprism.pipelines.texts import horizon_text, interval, share
 from marketprism.report.document import Figure, Item, Note, Section, Table
@@ -150,14 +150,10 @@ def _cell(metric: Metric, digits: int) -> str:
 
 
 def _equity(result: Conformal) -> list[Item]:
-    bands: dict[str, BandResult] = {name: one.band for name, one in result.models.items() if one.band.equity.height > 1}
-    if not bands:
-        return []
-    ts = next(iter(bands.values())).equity["ts"].to_numpy()
+    ts = next(iter(result.models.values())).band.equity["ts"].to_numpy()
     curves = {
-        name: (band.equity["without_bps"].to_numpy(), band.equity["within_bps"].to_numpy())
-        for name, band in bands.items()
-        if band.equity.height == len(ts)
+        name: (one.band.equity["without_bps"].to_numpy(), one.band.equity["within_bps"].to_numpy())
+        for name, one in result.models.items()
     }
     return [
         Figure(
