@@ -14,42 +14,53 @@ import numpy as np
 from numba import njit
 
 from marketprism.core.kinds import EventKind, Flag
+from marketprism.simulate.ring import (
+    MASK,
+    MAX_EVENT_ROWS,
+    RING_FIELDS,
+    emit,
+    exponential,
+    geometric,
+    market_order,
+    normal,
+    receive,
+)
 
-__all__ = ["MARKET_DTYPE", "MASK", "MAX_EVENT_ROWS", "REFRESH_NS", "generate", "refresh"]
+__all__ = [
+    "MARKET_DTYPE",
+    "REFRESH_NS",
+    "TILT_FIELDS",
+    "cancel_order",
+    "cancel_rate",
+    "generate",
+    "limit_order",
+    "refresh",
+]
 
-MASK = 4095
-"""The ladder is a ring of 4096 ticks: what is farther from the quotes has long been cancelled."""
-_SWEEP_LEVELS = 16
-MAX_EVENT_ROWS = 2 * _SWEEP_LEVELS
-"""Most rows that one event writes: a market order stops after 16 levels."""
 REFRESH_NS = 100_000_000
 """Grid on which drift and activity move."""
 
+TILT_FIELDS: list[tuple[str, Any]] = [
+    ("limit_buy_tilt", np.float64),
+    ("limit_sell_tilt", np.float64),
+    ("cancel_buy_tilt", np.float64),
+    ("cancel_sell_tilt", np.float64),
+]
+"""What :func:`limit_order` and :func:`cancel_order` read besides the ring: factors on the rates of each side."""
+
 MARKET_DTYPE = np.dtype(
     [
-        ("now_ns", np.int64),  # since the opening
+        *RING_FIELDS,
+        *TILT_FIELDS,
         ("refresh_ns", np.int64),  # next refresh; never for the pure model
-        ("bid", np.int64),  # best quotes, ticks
-        ("ask", np.int64),
-        ("bid_lots", np.int64),  # resting on the whole side
-        ("ask_lots", np.int64),
-        ("update_id", np.int64),
-        ("trade_id", np.int64),
-        ("ts_recv", np.int64),
         ("drift", np.float64),
         ("log_activity", np.float64),
         ("activity", np.float64),  # times the rate scale
         ("buy_tilt", np.float64),  # market buys
         ("sell_tilt", np.float64),
-        ("limit_buy_tilt", np.float64),
-        ("limit_sell_tilt", np.float64),
-        ("cancel_buy_tilt", np.float64),
-        ("cancel_sell_tilt", np.float64),
         ("buy_excitation", np.float64),  # a second
         ("sell_excitation", np.float64),
         ("excited_ns", np.int64),  # when they were last decayed
-        ("start_ns", np.int64),
-        ("lots_per_unit", np.int64),
         ("market", np.float64),  # base rate of market orders a side
         ("limit_total", np.float64),
         ("order_lots", np.float64),
@@ -59,39 +70,24 @@ MARKET_DTYPE = np.dtype(
         ("drift_decay", np.float64),  # over one refresh
         ("activity_decay", np.float64),
         ("activity_sd", np.float64),
-        ("rate_scale", np.float64),
         ("excitation_jump", np.float64),
         ("excitation_decay", np.float64),  # a second
-        ("latency_ns", np.float64),
-        ("jitter_ns", np.float64),
     ],
     align=True,
 )
 
-_TRADE, _DELTA = int(EventKind.TRADE), int(EventKind.BOOK_DELTA)
+_DELTA = int(EventKind.BOOK_DELTA)
 _FIRST, _LAST = int(Flag.FIRST), int(Flag.LAST)
-_SPIKE_SHARE, _SPIKE = 1e-3, 20.0
-
-
-@njit(cache=True)
-def _exponential(uniforms: np.random.Generator) -> float:
-    return -math.log(1.0 - uniforms.random())
-
-
-@njit(cache=True)
-def _normal(uniforms: np.random.Generator) -> float:
-    radius = math.sqrt(2.0 * _exponential(uniforms))
-    return radius * math.cos(2.0 * math.pi * uniforms.random())
 
 
 @njit(cache=True)
 def refresh(state: Any, drift_rng: np.random.Generator) -> None:
     """Move drift and activity one refresh on, and set the tilts that follow from them."""
-    state["drift"] = state["drift_decay"] * state["drift"] + math.sqrt(1 - state["drift_decay"] ** 2) * _normal(
+    state["drift"] = state["drift_decay"] * state["drift"] + math.sqrt(1 - state["drift_decay"] ** 2) * normal(
         drift_rng
     )
     spread = state["activity_sd"] * math.sqrt(1 - state["activity_decay"] ** 2)
-    state["log_activity"] = state["activity_decay"] * state["log_activity"] + spread * _normal(drift_rng)
+    state["log_activity"] = state["activity_decay"] * state["log_activity"] + spread * normal(drift_rng)
     # The mean of the log-normal is one.
     state["activity"] = state["rate_scale"] * math.exp(state["log_activity"] - 0.5 * state["activity_sd"] ** 2)
     tilt = math.exp(state["market_loading"] * state["drift"])
@@ -103,15 +99,7 @@ def refresh(state: Any, drift_rng: np.random.Generator) -> None:
 
 
 @njit(cache=True)
-def _size(state: Any, rng: np.random.Generator) -> int:
-    """Draw an order size in lots: geometric, or one."""
-    if state["order_lots"] <= 1.0:
-        return 1
-    return 1 + int(_exponential(rng) / -math.log(1.0 - 1.0 / state["order_lots"]))
-
-
-@njit(cache=True)
-def _cancel_rate(queue: np.ndarray, cancel: np.ndarray, best: int, away: int, lots: int) -> Any:
+def cancel_rate(queue: np.ndarray, cancel: np.ndarray, best: int, away: int, lots: int) -> Any:
     """Sum of cancellation rates of one side, in lots; ``best`` is the opposite quote, ``away`` points from it."""
     last = len(cancel) - 1
     rate = cancel[last] * lots
@@ -121,87 +109,7 @@ def _cancel_rate(queue: np.ndarray, cancel: np.ndarray, best: int, away: int, lo
 
 
 @njit(cache=True)
-def _emit(state: Any, out: np.ndarray, n: int, kind: int, side: int, price: int, lots: int, flags: int) -> None:
-    row = out[n]
-    row["ts_event"] = state["start_ns"] + state["now_ns"]
-    row["ts_recv"] = state["ts_recv"]
-    row["price"] = price
-    row["quantity"] = lots / state["lots_per_unit"]
-    row["payload"] = -1
-    row["instrument"] = 0
-    row["side"] = side
-    row["kind"] = kind
-    row["flags"] = flags
-    row["first_id"] = -1
-    row["previous_id"] = -1
-    if kind == _TRADE:
-        row["event_id"] = state["trade_id"]
-        state["trade_id"] += 1
-    else:
-        row["event_id"] = state["update_id"]
-        row["first_id"] = state["update_id"]
-        row["previous_id"] = state["update_id"] - 1
-
-
-@njit(cache=True)
-def _receive(state: Any, rng: np.random.Generator) -> None:
-    """Draw when the next message arrives; messages of one connection keep their order."""
-    jitter = state["jitter_ns"] * _exponential(rng)
-    if rng.random() < _SPIKE_SHARE:
-        jitter *= _SPIKE
-    arrival = state["start_ns"] + state["now_ns"] + int(state["latency_ns"] + jitter)
-    state["ts_recv"] = max(state["ts_recv"], arrival)
-
-
-@njit(cache=True)
-def _market_order(
-    state: Any,
-    bid: np.ndarray,
-    ask: np.ndarray,
-    buy: bool,
-    size: int,
-    rng: np.random.Generator,
-    out: np.ndarray,
-    n: int,
-) -> int:
-    """Walk the opposite side; write its trades, then one update of the levels it took from."""
-    queue = ask if buy else bid
-    side = 1 if buy else -1
-    resting = state["ask_lots"] if buy else state["bid_lots"]
-    left = min(size, resting - 1)
-    price = state["ask"] if buy else state["bid"]
-    first_row = n
-    while left > 0 and n - first_row < _SWEEP_LEVELS:
-        taken = min(left, queue[price & MASK])
-        if taken > 0:
-            queue[price & MASK] -= taken
-            left -= taken
-            resting -= taken
-            _receive(state, rng)
-            _emit(state, out, n, _TRADE, side, price, taken, _FIRST | _LAST)
-            n += 1
-        if left > 0:
-            price += side
-    while queue[price & MASK] == 0:
-        price += side
-    if buy:
-        state["ask"], state["ask_lots"] = price, resting
-    else:
-        state["bid"], state["bid_lots"] = price, resting
-    trades = n - first_row
-    if trades:
-        _receive(state, rng)
-        state["update_id"] += 1
-    for k in range(trades):
-        level = out[first_row + k]["price"]
-        flags = (_FIRST if k == 0 else 0) | (_LAST if k == trades - 1 else 0)
-        _emit(state, out, n, _DELTA, -side, level, queue[level & MASK], flags)
-        n += 1
-    return n
-
-
-@njit(cache=True)
-def _cancel(
+def cancel_order(
     state: Any,
     bid: np.ndarray,
     ask: np.ndarray,
@@ -242,12 +150,12 @@ def _cancel(
     else:
         state["ask"], state["ask_lots"] = best, resting - taken
     state["update_id"] += 1
-    _emit(state, out, n, _DELTA, -away, price, level - taken, _FIRST | _LAST)
+    emit(state, out, n, _DELTA, -away, price, level - taken, _FIRST | _LAST)
     return n + 1
 
 
 @njit(cache=True)
-def _limit_order(
+def limit_order(
     state: Any,
     bid: np.ndarray,
     ask: np.ndarray,
@@ -274,7 +182,7 @@ def _limit_order(
         state["ask"] = min(state["ask"], price)
         state["ask_lots"] += size
     state["update_id"] += 1
-    _emit(state, out, n, _DELTA, -away, price, queue[price & MASK], _FIRST | _LAST)
+    emit(state, out, n, _DELTA, -away, price, queue[price & MASK], _FIRST | _LAST)
     return n + 1
 
 
@@ -334,12 +242,12 @@ def generate(
         sells = state["market"] * state["sell_tilt"] + state["sell_excitation"]
         limit_buys = state["limit_total"] * state["limit_buy_tilt"]
         limit_sells = state["limit_total"] * state["limit_sell_tilt"]
-        bid_rate = _cancel_rate(bid, cancel, state["ask"], -1, state["bid_lots"])
-        ask_rate = _cancel_rate(ask, cancel, state["bid"], 1, state["ask_lots"])
+        bid_rate = cancel_rate(bid, cancel, state["ask"], -1, state["bid_lots"])
+        ask_rate = cancel_rate(ask, cancel, state["bid"], 1, state["ask_lots"])
         cancel_buys = bid_rate * state["cancel_buy_tilt"]
         cancel_sells = ask_rate * state["cancel_sell_tilt"]
         total = buys + sells + limit_buys + limit_sells + cancel_buys + cancel_sells
-        wait = _exponential(event_rng) / (total * state["activity"]) * 1e9
+        wait = exponential(event_rng) / (total * state["activity"]) * 1e9
         if state["now_ns"] + wait >= state["refresh_ns"]:
             state["now_ns"] = state["refresh_ns"]
             state["refresh_ns"] += REFRESH_NS
@@ -350,21 +258,21 @@ def generate(
         if state["now_ns"] >= end_ns:
             break
         at = event_rng.random() * total
-        size = _size(state, event_rng)
+        size = geometric(state["order_lots"], event_rng)
         if at < buys + sells:
             buy = at < buys
             _decay_excitation(state)
-            n = _market_order(state, bid, ask, buy, size, latency_rng, out, n)
+            n = market_order(state, bid, ask, buy, size, latency_rng, out, n)
             if buy:
                 state["buy_excitation"] += state["excitation_jump"]
             else:
                 state["sell_excitation"] += state["excitation_jump"]
             continue
-        _receive(state, latency_rng)
+        receive(state, latency_rng)
         at -= buys + sells
         if at < limit_buys + limit_sells:
-            n = _limit_order(state, bid, ask, limit_sum, at < limit_buys, at, limit_buys, size, out, n)
+            n = limit_order(state, bid, ask, limit_sum, at < limit_buys, at, limit_buys, size, out, n)
         else:
             at -= limit_buys + limit_sells
-            n = _cancel(state, bid, ask, cancel, at < cancel_buys, at, cancel_buys, size, out, n)
+            n = cancel_order(state, bid, ask, cancel, at < cancel_buys, at, cancel_buys, size, out, n)
     return n

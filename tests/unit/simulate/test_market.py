@@ -16,7 +16,7 @@ from marketprism.core.block import concat
 from marketprism.core.errors import ConfigError
 from marketprism.core.kinds import EventKind, Flag
 from marketprism.core.timebase import NS
-from marketprism.simulate import FlowConfig, MarketConfig, MarkovMarket, QueueRates, kernel
+from marketprism.simulate import FlowConfig, MarketConfig, MarkovMarket, QueueRates, kernel, ring
 
 SHORT = MarketConfig(seed=3, duration_s=300.0)
 
@@ -171,13 +171,13 @@ def test_order_size_scales_the_book_and_not_its_shape():
 
 
 def test_cancellation_rate_is_the_sum_over_levels():
-    queue = np.zeros(kernel.MASK + 1, np.int64)
+    queue = np.zeros(ring.MASK + 1, np.int64)
     lots = {99: 3, 97: 2, 96: 1, 80: 7}
     for price, n in lots.items():
         queue[price] = n
     cancel = np.array(QueueRates().cancel)
     expected = sum(n * QueueRates().cancel_at(100 - price) for price, n in lots.items())
-    assert kernel._cancel_rate(queue, cancel, 100, -1, 13) == pytest.approx(expected)
+    assert kernel.cancel_rate(queue, cancel, 100, -1, 13) == pytest.approx(expected)
 
 
 def test_tilt_changes_how_many_limit_orders_come_and_not_where():
