@@ -20,7 +20,20 @@ def call(*arguments: str) -> Result:
 
 def test_help_lists_every_verb_without_importing_one() -> None:
     text = call("--help").output
-    for verb in ("run", "inspect", "convert", "verify", "sources", "factors", "config", "doctor", "selfcheck"):
+    for verb in (
+        "run",
+        "inspect",
+        "convert",
+        "verify",
+        "sources",
+        "factors",
+        "config",
+        "doctor",
+        "selfcheck",
+        "ledger",
+        "gate",
+        "check-leaks",
+    ):
         assert f"\n  {verb}" in text
 
 

@@ -4,14 +4,18 @@ from marketprism.evaluate.attribution import Attribution, AttributionConfig, att
 from marketprism.evaluate.backtest_paths import BacktestPaths, backtest_paths
 from marketprism.evaluate.calibrated import Calibrated, CalibrationConfig, assess_calibration
 from marketprism.evaluate.capacity import Capacity, CapacityConfig, assess_capacity
+from marketprism.evaluate.case import Case
+from marketprism.evaluate.checklist import Answer, answer_questions
 from marketprism.evaluate.combinatorial import CombinatorialPurgedCV, PurgedKFold
 from marketprism.evaluate.compare import DieboldMariano, diebold_mariano
 from marketprism.evaluate.config import CostConfig, JudgeConfig
 from marketprism.evaluate.conformal import Conformal, ConformalConfig, assess_conformal
 from marketprism.evaluate.controls import Control, suspected_leaks
+from marketprism.evaluate.counterfactual import CounterfactualConfig, Counterfactuals, retrain_counterfactuals
 from marketprism.evaluate.decay import SignalDecay, effective_sharpe, information_by_delay, information_by_rows
 from marketprism.evaluate.drift import DriftTest, drift_test, kolmogorov_smirnov, population_stability_index
 from marketprism.evaluate.events import Discontinuity, EventStudy, event_study, regression_discontinuity
+from marketprism.evaluate.evidence import Evidence, EvidenceConfig, gather_evidence
 from marketprism.evaluate.exclusions import ExclusionConfig, Exclusions, find_exclusions
 from marketprism.evaluate.factor_table import factor_table
 from marketprism.evaluate.gate import Adoption, Candidate, adoption_gate
@@ -20,6 +24,7 @@ from marketprism.evaluate.impact import square_root_impact
 from marketprism.evaluate.judge import judge
 from marketprism.evaluate.judgement import FittedModel, HorizonResult, Judgement, ModelResult
 from marketprism.evaluate.leaks import Leak, check_leaks
+from marketprism.evaluate.market_events import EventConfig, EventEvidence, study_events
 from marketprism.evaluate.metric import Metric
 from marketprism.evaluate.multiple import benjamini_hochberg, bonferroni, holm
 from marketprism.evaluate.overfitting import BacktestOverfitting, backtest_overfitting
@@ -62,6 +67,7 @@ from marketprism.evaluate.walkforward import Fold, WalkForward, walk_forward
 __all__ = [
     "Adoption",
     "AdoptionConfig",
+    "Answer",
     "Attribution",
     "AttributionConfig",
     "BacktestOverfitting",
@@ -72,17 +78,24 @@ __all__ = [
     "Candidate",
     "Capacity",
     "CapacityConfig",
+    "Case",
     "CombinatorialPurgedCV",
     "Conformal",
     "ConformalConfig",
     "Control",
     "CostConfig",
+    "CounterfactualConfig",
+    "Counterfactuals",
     "Decay",
     "DecayConfig",
     "DieboldMariano",
     "Discontinuity",
     "DriftTest",
+    "EventConfig",
+    "EventEvidence",
     "EventStudy",
+    "Evidence",
+    "EvidenceConfig",
     "ExclusionConfig",
     "Exclusions",
     "FittedModel",
@@ -113,6 +126,7 @@ __all__ = [
     "Trials",
     "WalkForward",
     "adoption_gate",
+    "answer_questions",
     "assess_calibration",
     "assess_capacity",
     "assess_conformal",
@@ -144,6 +158,7 @@ __all__ = [
     "explainability_coverage",
     "factor_table",
     "find_exclusions",
+    "gather_evidence",
     "holm",
     "hour_of_day",
     "information_by",
@@ -160,6 +175,7 @@ __all__ = [
     "probabilistic_sharpe_ratio",
     "reality_check",
     "regression_discontinuity",
+    "retrain_counterfactuals",
     "return_hit_rate",
     "serial_sharpe_ratio",
     "sharpe_ratio",
@@ -167,6 +183,7 @@ __all__ = [
     "square_root_impact",
     "stability",
     "stationary_bootstrap",
+    "study_events",
     "superior_predictive_ability",
     "suspected_leaks",
     "walk_forward",
