@@ -61,6 +61,8 @@ class EventConfig(Config, frozen=True):
     cascade_multiple : float
         A liquidation cascade begins with a bucket whose liquidated volume is more than this many times the median of
         those of the last 500 buckets that had liquidations (at least 5).
+    jump_window : int
+        Buckets behind the volatility that jumps are measured by.
     jump_significance : float
         Chance of any false jump among 1000 returns; see :func:`~marketprism.labels.lee_mykland`.
     placebos : int
@@ -73,6 +75,7 @@ class EventConfig(Config, frozen=True):
     window_s: float | None = None
     funding_hours: float = 8.0
     cascade_multiple: float = 10.0
+    jump_window: int = 60
     jump_significance: float = 0.01
     placebos: int = 200
     series: int = 4
@@ -84,7 +87,7 @@ class EventConfig(Config, frozen=True):
                 raise ConfigError(f"{name} was {value}", hint="it must be positive")
         if not 0 < self.jump_significance < 1:
             raise ConfigError(f"jump_significance was {self.jump_significance}", hint="it must be above 0 and below 1")
-        for name, lowest in (("placebos", 40), ("series", 1)):
+        for name, lowest in (("placebos", 40), ("series", 1), ("jump_window", 10)):
             if getattr(self, name) < lowest:
                 raise ConfigError(f"{name} was {getattr(self, name)}", hint=f"it must be at least {lowest}")
 
@@ -232,7 +235,7 @@ def find_market_events(
 
     config = config or EventConfig()
     spans = find_exclusions(frame, ExclusionConfig(), mids).spans
-    jumped = frame_jumps(frame, significance=config.jump_significance).jump
+    jumped = frame_jumps(frame, window=config.jump_window, significance=config.jump_significance).jump
     found: list[tuple[str, str, int]] = []
     for key, rows in series_rows(frame).items():
         part, name = frame[rows], ":".join(key)
