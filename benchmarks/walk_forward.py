@@ -12,7 +12,7 @@ import marketprism as mp
 from marketprism.evaluate import PurgedWalkForward, walk_forward
 from marketprism.models import ModelConfig, build_model
 
-ROWS, FACTORS, FOLDS, REPEATS = 30_000, 60, 8, 3
+ROWS, FACTORS, FOLDS, REPEATS = 30_000, 60, 8, 5
 
 
 def _frame() -> Any:
@@ -30,7 +30,7 @@ def measure() -> list[dict[str, Any]]:
     labels = mp.make_labels(frame)
     rows = []
     for kind in ("logistic", "lightgbm"):
-        model = build_model(ModelConfig(kind=kind, trees=200))
+        model = build_model(ModelConfig(kind=kind, trees=30))
         seconds: dict[int, list[float]] = {1: [], 2: []}
         found = {}
         walk_forward(frame, labels, "1_buckets", model, PurgedWalkForward(2), jobs=2)  # starts the two processes

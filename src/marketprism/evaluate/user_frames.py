@@ -56,9 +56,8 @@ def bucket_frame(
     frame : Polars, pandas or pyarrow table
         One row a bar, in time order (of each instrument). Not changed.
     time : str
-        Column with the END of each bar; a pandas frame's index may be named too. Datetimes (without a zone: UTC), or
-        integers in ns since 1970 UTC. Beware: pandas' ``resample`` stamps bars with their start unless told
-        ``label="right"``.
+        Column (or pandas index) with the END of each bar: datetimes (UTC where without a zone), or ns since 1970 UTC.
+        Beware: pandas' ``resample`` stamps bars with their start unless told ``label="right"``.
     mid : str
         Column with the mid (or close) in force then, quote currency, above 0. It is what labels are made of.
     known : str, optional
@@ -66,14 +65,13 @@ def bucket_frame(
     symbol : str, optional
         Column that names the instrument of each row (a panel); without it all rows are one instrument, ``name``.
     spread_bps : float or str, optional
-        Quoted spread in bps of the mid, or the column that holds it: half of it is paid on every trade. Without it
-        ``JudgeConfig.costs.half_spread_bps`` must say what trading costs.
+        Quoted spread in bps of the mid, or its column; half is paid on every trade. Else set ``costs.half_spread_bps``.
     factors : sequence of str, optional
         Columns to judge; by default every column that plays no other part.
     gap_s : float, optional
         Bars more than this many seconds apart belong to different segments: no label crosses a night or an outage.
     exchange, market_type, name : str
-        The rest of the instrument's key; the market type sets default fees and trading hours.
+        Rest of the key; the market type sets default fees and trading hours.
 
     Returns
     -------
@@ -83,20 +81,16 @@ def bucket_frame(
     Raises
     ------
     DataError
-        A column is missing or of the wrong type; times run backwards, repeat, or are in another or in mixed units; one
-        time column has a zone and the other has none; a row was known before its time; a mid is missing, infinite or
-        not positive; a factor is infinite or has a reserved name, or there is none. The message names column, row,
-        value and remedy.
+        A column is missing or of the wrong type; times run backwards, repeat, or mix units or zones; a row was known
+        before its time; a mid is missing; a factor is infinite, or there is none: with column, row, value and remedy.
     ConfigError
-        An unknown market type, or a spread or gap out of range.
+        The market type is unknown, or the spread or gap out of range.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> bars = pd.DataFrame(
-    ...     {"close": [100.0, 101.0, 100.5], "momentum": [None, 0.01, -0.005]},
-    ...     index=pd.date_range("2026-01-05", periods=3, freq="1min", tz="UTC", name="time"),
-    ... )
+    >>> clock = pd.date_range("2026-01-05", periods=3, freq="1min", tz="UTC", name="time")
+    >>> bars = pd.DataFrame({"close": [100.0, 101.0, 100.5], "momentum": [None, 0.01, -0.005]}, index=clock)
     >>> made = bucket_frame(bars, time="time", mid="close", spread_bps=1.0)
     >>> made.select("bucket_id", "mid_last", "momentum").rows()
     [(0, 100.0, None), (1, 101.0, 0.01), (2, 100.5, -0.005)]
@@ -105,41 +99,48 @@ def bucket_frame(
 
     if market_type not in BASE_FEES_BPS:
         raise ConfigError(f"market_type was {market_type!r}", hint=did_you_mean(market_type, list(BASE_FEES_BPS)))
-    in_range("gap_s", math.inf if gap_s is None else gap_s, 0)
     table = as_polars(frame, time)
-    if table.is_empty():
-        raise DataError("the frame had no rows", hint="pass at least one bar")
     ends, ready = _clocks(table, time, known)
     mids = _mids(require_column(table, mid, "mid"))
-    one = pl.repeat(name, table.height, eager=True)
-    instrument = text_column(require_column(table, symbol, "symbol")) if symbol else one
-    number, segment, start, opened = (np.zeros(table.height, np.int64) for _ in range(4))
-    for key, rows in _series(instrument):
+    texts = dict(zip(SERIES_KEY, (exchange, market_type, name), strict=True))
+    columns = {key: pl.repeat(text, table.height, eager=True) for key, text in texts.items()}
+    if symbol is not None:
+        columns["symbol"] = text_column(require_column(table, symbol, "symbol"))
+    for key, rows in _series(columns["symbol"]):
         _check_order(ends[rows], rows, time, key if symbol else "")
         _check_order(ready[rows], rows, known or time, key if symbol else "", repeats=True)
-        fresh = np.append(True, np.diff(ends[rows]) > (math.inf if gap_s is None else gap_s * NS))
-        number[rows] = np.arange(rows.size)
-        segment[rows] = np.cumsum(fresh) - 1
-        opened[rows] = np.where(fresh, rows, np.roll(rows, 1))
-        start[rows] = ends[opened[rows]]
-    columns = {
-        "exchange": pl.repeat(exchange, table.height, eager=True),
-        "market_type": pl.repeat(market_type, table.height, eager=True),
-        "symbol": instrument,
-        "bucket_id": number,
-        "segment": segment,
-        "ts_start": start,
-        "ts_end": ends,
-        "ts_known": ready,
-        "duration_ns": ends - start,
-        "mid_open": mids[opened],
-        "mid_last": mids,
-    }
+    columns |= _buckets(columns["symbol"], ends, ready, mids, gap_s)
     if spread_bps is not None:
         columns[QUOTED_SPREAD] = _spread(table, spread_bps)
     parts = (time, mid, known, symbol, spread_bps)
     chosen = [column for column in table.columns if column not in parts] if factors is None else list(factors)
     return pl.DataFrame(columns | _factors(table, chosen, by_default=factors is None))
+
+
+def _buckets(
+    instrument: pl.Series, ends: _Ints, ready: _Ints, mids: npt.NDArray[np.float64], gap_s: float | None
+) -> dict[str, pl.Series]:
+    """Return bucket columns: numbers, segments, and each bar's beginning, which is the end of the one before."""
+    import polars as pl
+
+    in_range("gap_s", math.inf if gap_s is None else gap_s, 0)
+    number, segment, opened = (np.zeros(ends.size, np.int64) for _ in range(3))
+    for _, rows in _series(instrument):
+        fresh = np.append(True, np.diff(ends[rows]) > (math.inf if gap_s is None else gap_s * NS))
+        number[rows] = np.arange(rows.size)
+        segment[rows] = np.cumsum(fresh) - 1
+        opened[rows] = np.where(fresh, rows, np.roll(rows, 1))
+    columns = {
+        "bucket_id": number,
+        "segment": segment,
+        "ts_start": ends[opened],
+        "ts_end": ends,
+        "ts_known": ready,
+        "duration_ns": ends - ends[opened],
+        "mid_open": mids[opened],
+        "mid_last": mids,
+    }
+    return {name: pl.Series(values) for name, values in columns.items()}
 
 
 def with_factors(
@@ -205,37 +206,51 @@ def with_factors(
             f"time column {time!r} has no time zone", hint="say which: frame[time].dt.tz_localize('UTC') in pandas"
         )
     chosen = [name for name in table.columns if name not in (time, symbol)] if columns is None else list(columns)
+    if table.is_empty():
+        raise DataError("the factor frame had no rows", hint="pass at least one")
     added = _factors(table, chosen, by_default=columns is None)
     there = [name for name in added if name in frame.columns]
     if there:
         raise DataError(f"column {there[0]!r} is in the frame already", hint="rename yours")
-    if symbol is None:
-        own = {"": np.arange(table.height)}
-    else:
-        own = dict(_series(text_column(require_column(table, symbol, "symbol"))))
-        _check_symbols(frame, own)
-    buckets = frame["ts_known"].to_numpy().astype(np.int64)
-    found = np.full(frame.height, -1, np.int64)
-    keys = frame["symbol"].cast(pl.String) if symbol is not None else pl.repeat("", frame.height, eager=True)
-    for key, at in _series(keys):
-        rows = own.get(key, np.empty(0, np.int64))
-        _check_order(known.ns[rows], rows, time, key)
-        place = np.searchsorted(known.ns[rows], buckets[at], side="right") - 1
-        found[at] = np.append(rows, -1)[place]
-    if not (found >= 0).any():
-        first, last = pl.Series([known.ns.min(), buckets.max()]).cast(pl.Datetime("ns", "UTC"))
-        raise DataError(
-            f"no factor was known in time: the first at {first}, the last bucket at {last}",
-            hint="compare clocks, dates and time zones",
-        )
+    labels = None if symbol is None else text_column(require_column(table, symbol, "symbol"))
+    found = _last_known(frame, known.ns, labels, time)
     if max_age_s is not None:
-        found[(found >= 0) & (buckets - known.ns[found] > max_age_s * NS)] = -1
+        age = frame["ts_known"].to_numpy() - known.ns[found]
+        found[(found >= 0) & (age > max_age_s * NS)] = -1
     take = pl.Series(found).replace(-1, None)
     return frame.with_columns(column.gather(take).alias(name) for name, column in added.items())
 
 
+def _last_known(frame: pl.DataFrame, known: _Ints, labels: pl.Series | None, time: str) -> _Ints:
+    """Row that was last known when each bucket was, -1 where there was none."""
+    import polars as pl
+
+    if labels is None:
+        own, keys = {"": np.arange(known.size)}, pl.repeat("", frame.height, eager=True)
+    else:
+        own, keys = dict(_series(labels)), frame["symbol"].cast(pl.String)
+        _check_symbols(frame, own)
+    for key, rows in own.items():
+        _check_order(known[rows], rows, time, key)
+    buckets = frame["ts_known"].to_numpy().astype(np.int64)
+    found = np.full(frame.height, -1, np.int64)
+    for key, at in _series(keys):
+        rows = own.get(key, np.empty(0, np.int64))
+        place = np.searchsorted(known[rows], buckets[at], side="right") - 1
+        found[at] = np.append(rows, -1)[place]
+    if not (found >= 0).any():
+        first, last = pl.Series([known.min(), buckets.max()]).cast(pl.Datetime("ns", "UTC"))
+        raise DataError(
+            f"no factor was known in time: the first at {first}, the last bucket at {last}",
+            hint="compare clocks, dates and time zones",
+        )
+    return found
+
+
 def _clocks(table: pl.DataFrame, time: str, known: str | None) -> tuple[_Ints, _Ints]:
     """When each bar ended and when it was known."""
+    if table.is_empty():
+        raise DataError("the frame had no rows", hint="pass at least one bar")
     ends = time_column(require_column(table, time, "time"))
     if known is None:
         return ends.ns, ends.ns

@@ -258,6 +258,7 @@ JOINS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "reserved": (news().rename(columns={"g": "mid_last"}), {}, "name of a bucket column"),
     "unknown symbol": (news(t="XRP"), {"symbol": "t"}, r"symbols were XRP \(the frame has USER\)"),
     "too late": (news().shift(1, freq="1D"), {}, "no factor was known in time: the first at 2026-01-06"),
+    "no rows": (news().iloc[:0], {}, "the factor frame had no rows"),
     "backwards": (news().iloc[::-1], {}, "ran backwards"),
     "twice": (pd.concat([news(), news().iloc[-1:]]), {}, "twice, the second time in row 6"),
     "infinite": (news(h=np.inf), {}, "factor 'h' was inf in row 0"),
