@@ -32,7 +32,7 @@ def marketprism(*arguments: str, hash_seed: str = "0") -> subprocess.CompletedPr
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "out"
-    done = marketprism("run", "--source", SOURCE, "--out", str(folder))
+    done = marketprism("run", "--source", SOURCE, "--out", str(folder), "--ledger", str(folder.parent / "ledger.db"))
     assert done.returncode == 0, done.stderr
     assert "report.html" in done.stdout
     return folder
@@ -51,6 +51,7 @@ def test_every_file_is_there_and_consistent(out: Path, summary: dict[str, Any]) 
     assert predictions.height > 0
     assert {path.parent.name for path in out.glob("model/*/model.onnx")} == set(summary["models"])
     assert set(json.loads((out / "timings.json").read_text())) >= {"source", "engine", "judge", "report", "total"}
+    assert "Fifteen questions" in (out / "judgement.html").read_text()
     verified = marketprism("verify", str(out))
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
@@ -79,6 +80,12 @@ def test_summary_has_the_public_keys_and_they_are_documented(summary: dict[str, 
         for metric in metrics.values():
             assert {"value", "low", "high"} <= set(metric)
     assert all(control["passed"] for control in summary["controls"].values())
+    assert len(summary["questions"]) == 15
+    assert summary["evidence"]["significance"]["trials"] == {
+        **summary["evidence"]["significance"]["trials"],
+        "count": 10,
+        "from_ledger": True,
+    }
     page = (Path(__file__).parents[2] / "docs" / "reference" / "summary.md").read_text()
     assert [key for key in summary if f"`{key}`" not in page] == []
 
@@ -86,7 +93,8 @@ def test_summary_has_the_public_keys_and_they_are_documented(summary: dict[str, 
 @pytest.mark.slow
 def test_same_input_and_seed_give_the_same_bytes_in_another_process(out: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
-    done = marketprism("run", "--source", SOURCE, "--out", str(again), hash_seed="7")
+    ledger = str(tmp_path / "ledger.db")
+    done = marketprism("run", "--source", SOURCE, "--out", str(again), "--ledger", ledger, hash_seed="7")
     assert done.returncode == 0, done.stderr
     files = sorted(p.relative_to(out) for p in out.rglob("*") if p.is_file() and p.name != "timings.json")
     assert files == sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file() and p.name != "timings.json")

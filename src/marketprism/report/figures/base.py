@@ -69,10 +69,14 @@ def canvas(width: float = 6.2, height: float = 3.3, columns: int = 1, **layout: 
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), dpi=72, layout="constrained")
         FigureCanvasSVG(figure)
         holder = Canvas(figure.subplots(1, columns, **layout))
         yield holder
+        # Laid out once, here: saving a figure that has a layout engine draws it twice.
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+        figure.set_layout_engine(None)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = buffer.getvalue()
