@@ -27,7 +27,7 @@ class HorizonResult:
     ----------
     metrics : dict of str to Metric
         Pooled over all instruments, excluded rows left out of the forecast metrics (trading includes them):
-        ``ic, ic_after_latency, ic_ir, rank_ic, auc, brier_skill, log_loss_skill, ece,
+        ``ic, ic_after_latency, ic_ir, rank_ic, auc, average_precision, brier_skill, log_loss_skill, ece,
         hit_rate, turnover, gross_pnl_bps, net_pnl_bps, gross_sharpe, net_sharpe, gross_per_unit_bps``.
     by_series : dict of str to dict of str to Metric
         The same for each instrument of a panel, by series key; empty for one instrument.

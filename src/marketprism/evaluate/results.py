@@ -107,7 +107,7 @@ def forecast_metrics(
     """
     rows = _targets(predictions, scaled=scaled)
     n = rows.height
-    names = ("ic", "ic_ir", "rank_ic", "auc", "brier_skill", "log_loss_skill", "ece", "hit_rate")
+    names = ("ic", "ic_ir", "rank_ic", "auc", "average_precision", "brier_skill", "log_loss_skill", "ece", "hit_rate")
     if n < 3:
         nan = math.nan
         return {name: Metric(value=nan, low=nan, high=nan, n=n, note=f"few samples: {n} rows") for name in names}
@@ -125,6 +125,7 @@ def forecast_metrics(
         "ic_ir": measure.information_ratio(score, target, period, config.seed, level, config.replications, period_name),
         "rank_ic": measure.rank_information_coefficient(score, target, plan, level),
         "auc": measure.area_under_curve(score, classes, plan_of, level),
+        "average_precision": measure.average_precision(score, classes, plan, level),
         "brier_skill": measure.brier_skill(probabilities, base, classes, plan, level),
         "log_loss_skill": measure.log_loss_skill(probabilities, base, classes, plan, level),
         "ece": measure.calibration_error(probabilities[:, 2], classes > 0, plan, level),

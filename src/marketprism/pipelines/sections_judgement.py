@@ -18,6 +18,7 @@ _METRICS = (
     ("rank_ic", "rank IC", 3),
     ("ic_ir", "IC_IR", 2),
     ("auc", "AUC", 3),
+    ("average_precision", "average precision", 3),
     ("brier_skill", "Brier skill", 4),
     ("log_loss_skill", "log-loss skill", 4),
     ("ece", "ECE, debiased", 3),
