@@ -1,4 +1,4 @@
-"""Market generators: Markov queue book, queue race, queue-reactive books; each a stream of events like any source."""
+"""Market generators: Markov queue book, queue race, queue-reactive books, Hawkes flow; each a stream of events like any source."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from marketprism.simulate.cont_de_larrard import up_probability, up_probability_
 from marketprism.simulate.cst import QueueRates
 from marketprism.simulate.feed import FeedConfig
 from marketprism.simulate.first_passage import mid_up_table
+from marketprism.simulate.hawkes import (
+    HawkesEvents,
+    HawkesParameters,
+    ResidualTest,
+    residual_test,
+    residuals,
+    simulate_hawkes,
+)
+from marketprism.simulate.hawkes_fit import HawkesFit, fit_hawkes, hawkes_log_likelihood
+from marketprism.simulate.hawkes_market import HawkesMarket, HawkesMarketConfig
 from marketprism.simulate.imbalance_reactive import ImbalanceRates, ImbalanceReactiveConfig, ImbalanceReactiveMarket
 from marketprism.simulate.market import MarkovMarket
 from marketprism.simulate.queue_race import QueueRaceConfig, QueueRaceMarket
@@ -16,6 +26,11 @@ from marketprism.simulate.stream import Market
 __all__ = [
     "FeedConfig",
     "FlowConfig",
+    "HawkesEvents",
+    "HawkesFit",
+    "HawkesMarket",
+    "HawkesMarketConfig",
+    "HawkesParameters",
     "ImbalanceRates",
     "ImbalanceReactiveConfig",
     "ImbalanceReactiveMarket",
@@ -28,7 +43,13 @@ __all__ = [
     "QueueReactiveConfig",
     "QueueReactiveMarket",
     "ReactiveRates",
+    "ResidualTest",
+    "fit_hawkes",
+    "hawkes_log_likelihood",
     "mid_up_table",
+    "residual_test",
+    "residuals",
+    "simulate_hawkes",
     "up_probability",
     "up_probability_table",
 ]

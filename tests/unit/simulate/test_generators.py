@@ -10,6 +10,7 @@ from marketprism.book.views import ViewStatus
 from marketprism.core.block import concat
 from marketprism.core.errors import ConfigError
 from marketprism.core.kinds import EventKind, Flag
+from marketprism.simulate.hawkes_market import HawkesMarket, HawkesMarketConfig
 from marketprism.simulate.imbalance_reactive import ImbalanceReactiveConfig, ImbalanceReactiveMarket
 from marketprism.simulate.queue_race import QueueRaceConfig, QueueRaceMarket
 from marketprism.simulate.queue_reactive import QueueReactiveConfig, QueueReactiveMarket
@@ -18,6 +19,7 @@ MARKETS = [
     (QueueRaceMarket, QueueRaceConfig),
     (QueueReactiveMarket, QueueReactiveConfig),
     (ImbalanceReactiveMarket, ImbalanceReactiveConfig),
+    (HawkesMarket, HawkesMarketConfig),
 ]
 each_market = pytest.mark.parametrize(("market", "config"), MARKETS, ids=lambda item: item.__name__)
 
