@@ -188,14 +188,15 @@ def _drift(case: Case, evidence: Evidence) -> Answer:
 
 
 def _robust(case: Case, evidence: Evidence) -> Answer:
-    del case
     part = evidence.counterfactual
     question = "Does it survive retraining without the extremes and with disturbed inputs?"
     known = [row for row in part.rows if math.isfinite(row.ic.value) and row.original.enough]
     if not known:
         return Answer(question, "unknown", "; ".join(part.notes[:1]) or "too few samples")
-    lost = [row.name for row in known if row.broken or row.ic.value <= 0]
+    lost = [row.text for row in known if row.broken or row.ic.value <= 0]
     found = f"{len(known) - len(lost)} of {len(known)} retrainings keep it"
+    others = [name for name in dict.fromkeys(row.model for row in known) if name != case.best]
+    found += f" ({', '.join(others)})" if others else ""
     return Answer(question, _yes(not lost), found + (f"; lost: {', '.join(lost[:3])}" if lost else ""))
 
 

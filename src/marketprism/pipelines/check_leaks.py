@@ -232,6 +232,7 @@ def check_function(
         said = f"{table.height:,} buckets of {source.spec}"
     else:
         table, notes = _capped(read_tape(Path(str(tape))), events)
+        notes = (*notes, *_backwards(table))
         said = f"{table.height:,} rows of {tape}"
     kind, native, adapted = adapt(function, kind, table)
     notes = (*notes, f"the function was given {'a dict of NumPy arrays' if kind == 'numpy' else f'a {kind} frame'}")
@@ -420,6 +421,17 @@ def _bucket_tape(source: Source, events: int) -> tuple[pl.DataFrame, tuple[str, 
     if frame.height < 3:
         raise DataError(f"{source.spec}: {frame.height} buckets closed", hint="read more events with --events")
     return frame, (*notes, note)
+
+
+def _backwards(table: pl.DataFrame) -> list[str]:
+    """Say which time columns run backwards: the order of the rows is taken for the order of receipt."""
+    import polars as pl
+
+    said = []
+    for name, dtype in table.schema.items():
+        if isinstance(dtype, pl.Date | pl.Datetime) and (table[name].diff().dt.total_nanoseconds() < 0).any():
+            said.append(f"{name!r} runs backwards: rows are taken in the order of the file, so sort it first")
+    return said
 
 
 def _capped(table: pl.DataFrame, rows: int) -> tuple[pl.DataFrame, tuple[str, ...]]:

@@ -30,6 +30,7 @@ from marketprism.report.document import Card, Document, Facts, Item, Note, Secti
 __all__ = ["judgement_document", "judgement_verdict"]
 
 _WORD = {"yes": "yes ✓", "no": "NO ✗", "unknown": "not measurable"}
+_UNPAID = "It predicts, but nobody has shown that it earns"
 _MUST = 8
 """So many of the first questions must be answered with yes for the page to speak of evidence."""
 
@@ -99,7 +100,8 @@ def judgement_verdict(answers: Sequence[Answer]) -> tuple[str, Any]:
         weak = sum(one.answer == "no" for one in answers)
         return ("Evidence of a tradable signal" + (f", with {weak} weak points" if weak else "")), "good"
     if answers[2].answer == "yes" and answers[3].answer == "yes":
-        return "It predicts, but nobody has shown that it earns", "warn"
+        lucky = answers[4].answer != "yes"
+        return ("It may predict, but luck is not ruled out" if lucky else _UNPAID), "warn"
     if answers[2].answer == "unknown":
         return "Too few samples to call anything a signal", "warn"
     return "No evidence of a tradable signal", "warn"

@@ -1,4 +1,4 @@
-"""Market generators: Markov queue book, queue race, queue-reactive books, Hawkes flow; each a stream of events like any source."""
+"""Market generators: Markov and queue-reactive books, the queue race, Hawkes flow, agents; each streams like a source."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from marketprism.evaluate.attribution import AttributionConfig, attribute, expla
 from marketprism.evaluate.case import Case
 from marketprism.evaluate.config import JudgeConfig
 from marketprism.evaluate.judge import judge
-from marketprism.evaluate.permutation import factor_groups, permutation_importance
+from marketprism.evaluate.permutation import _shuffle, factor_groups, permutation_importance
 from marketprism.labels.config import LabelConfig
 from marketprism.models.baselines import ModelConfig
 from marketprism.pipelines.judgement_sections.attribution import attribution_section
@@ -126,7 +126,7 @@ def test_a_users_model_of_unknown_kind(
         "dummy": DummyClassifier(),
     }
     one = Case(frame, judge(frame, config, instruments=instruments[:1], models=models), instruments[:1])
-    found = attribute(one, AttributionConfig(sample_budget=20_000))
+    found = attribute(one, AttributionConfig(sample_budget=6_000))
     rotated = found.models["rotated"]
     assert rotated.kind == "sampled"
     assert rotated.inputs["input"][0] == "signal"
@@ -139,6 +139,14 @@ def test_a_users_model_of_unknown_kind(
     assert "not defined" in text
     assert "kind of model is unknown" in text
     json.dumps(found.summary(), allow_nan=False)
+
+
+def test_shuffles_stay_inside_their_instrument() -> None:
+    code = np.arange(60) % 3 + 1.0
+    draw = _shuffle(code, np.random.default_rng(0))
+    assert sorted(draw.tolist()) == list(range(60))
+    np.testing.assert_array_equal(code[draw], code)
+    assert (draw != np.arange(60)).mean() > 0.8
 
 
 def test_panels_shuffle_inside_each_instrument(panel_case: Case) -> None:

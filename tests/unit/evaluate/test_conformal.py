@@ -192,11 +192,14 @@ def test_the_band_only_lets_positions_close(case: Case) -> None:
     assert all(one.adaptive.empty > 0.5 for one in free.models.values())
 
 
-def test_a_threshold_of_zero_still_has_a_band(case: Case) -> None:
-    config = case.judgement.config.replace(costs=CostConfig(enter=0.0).to_mapping())
-    zero = Case(case.frame, replace(case.judgement, config=config), case.instruments)
-    one = assess_conformal(zero, ConformalConfig(coverage=0.999)).models[case.best]
-    assert one.band.within["turnover"].value < one.band.without["turnover"].value
+def test_a_threshold_of_zero_still_closes_what_turned(case: Case) -> None:
+    found = []
+    for enter in (0.0, 1e-9):
+        config = case.judgement.config.replace(costs=CostConfig(enter=enter).to_mapping())
+        one = Case(case.frame, replace(case.judgement, config=config), case.instruments)
+        found.append(assess_conformal(one).models[case.best].band)
+    assert found[0].within == found[1].within
+    assert found[0].within["turnover"].value < found[0].without["turnover"].value
 
 
 def test_excluded_rows_are_traded_but_not_judged(case: Case) -> None:

@@ -32,7 +32,9 @@ def test_verdicts() -> None:
     assert judgement_verdict(_answers(*good, "unknown")) == ("Evidence of a tradable signal", "good")
     assert judgement_verdict(_answers(*good, "no", "no"))[0] == "Evidence of a tradable signal, with 2 weak points"
     assert judgement_verdict(_answers("yes", "yes", "yes", "yes", "yes", "no", "no", "no"))[1] == "warn"
-    assert "nobody has shown that it earns" in judgement_verdict(_answers("yes", "yes", "yes", "yes", *["no"] * 4))[0]
+    paid = judgement_verdict(_answers(*["yes"] * 5, *["no"] * 3))[0]
+    assert paid == "It predicts, but nobody has shown that it earns"
+    assert "luck is not ruled out" in judgement_verdict(_answers("yes", "yes", "yes", "yes", *["no"] * 4))[0]
     assert judgement_verdict(_answers("yes", "yes", "unknown", "unknown", *["no"] * 4))[0].startswith("Too few")
     assert judgement_verdict(_answers("yes", "yes", "no", "no", *["no"] * 4))[0] == "No evidence of a tradable signal"
 

@@ -248,3 +248,13 @@ def test_own_function_on_buckets_and_events(write: Callable[[str], str]) -> None
     report = check_function(target, source=open_source(SIM), on="events", events=2000, samples=4)
     assert list(names(report)) == ["peek"]
     assert report.clean is False
+
+
+def test_a_table_whose_time_runs_backwards_is_said_to(write: Callable[[str], str], tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows = [f"2026-01-01T00:{minute:02d}:00,{x}" for minute, x in enumerate(rng.normal(size=40))]
+    target = write("def factors(df: pd.DataFrame):\n    return df.x.diff()\n")
+    for order, said in ((1, False), (-1, True)):
+        (tmp_path / "bars.csv").write_text("\n".join(["time,x", *rows[::order]]))
+        notes = check_function(target, tape=tmp_path / "bars.csv", samples=3).notes
+        assert any("'time' runs backwards" in note for note in notes) is said

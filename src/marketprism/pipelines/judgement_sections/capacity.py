@@ -80,7 +80,7 @@ def _waterfall_table(result: Capacity) -> Table:
         for row in result.waterfall.iter_rows(named=True)
     ]
     return Table(
-        ["model", *_STEPS.values(), "net", "trades"],
+        ["model", *_STEPS.values(), "net", "orders"],
         rows,
         "What every model earned and paid (bps of notional, whole sample)",
         "Each row sums to its net.",

@@ -24,6 +24,7 @@ def interval_bars(names: Sequence[str], value: np.ndarray, low: np.ndarray, high
         page.axes.set_yticks(y, list(names))
         page.axes.set_ylim(len(names) - 0.4, -0.6)
         page.axes.grid(visible=False, axis="y")
+        page.axes.locator_params(axis="x", nbins=6)
         page.axes.set_xlabel(label)
     return page.svg
 
