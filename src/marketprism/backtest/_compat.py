@@ -8,6 +8,7 @@ from numba import njit
 
 from marketprism.backtest import _views as view
 from marketprism.backtest._layout import NO_ASK, NO_BID
+from marketprism.backtest._messages import drop_reference
 from marketprism.backtest._own import answer, enqueue, place, unqueue
 from marketprism.backtest._queue import after_trade, is_front
 
@@ -15,6 +16,7 @@ __all__ = [
     "fill_crossed_asks",
     "fill_crossed_bids",
     "take_cancel",
+    "take_modify",
     "take_new",
     "trade_against_asks",
     "trade_against_bids",
@@ -29,6 +31,8 @@ def _fill(e: Any, market: Any, slot: int, ts: int, tick: int, maker: int) -> Non
     order = view.orders(e)[slot]
     executed = order.leaves
     order.leaves = 0.0
+    if maker:
+        tick = order.shelf
     answer(e, market, slot, ts, _FILLED, 0, executed, tick, maker, order.sent_ts)
     if order.resting:
         unqueue(view.orders(e), view.heads(e), market, view.clock(e), slot)
@@ -95,29 +99,54 @@ def trade_against_bids(e: Any, market: Any, tick: int, quantity: float, ts: int)
 
 
 @njit(cache=True)
-def take_new(e: Any, market: Any, slot: int, ts: int) -> None:
-    """Take a new order at the exchange."""
+def take_new(e: Any, market: Any, message: Any, ts: int) -> None:
+    """Take a new order at the exchange, or one that a modification sent to the end of a queue."""
+    slot = message.order
     order = view.orders(e)[slot]
+    order.shelf = message.tick
+    order.shelf_quantity = message.quantity
+    order.leaves = message.leaves
     opposite = market.ask if order.side > 0 else market.bid
-    crosses = order.tick >= opposite if order.side > 0 else order.tick <= opposite
+    crosses = order.shelf >= opposite if order.side > 0 else order.shelf <= opposite
     if order.kind == 1 or (crosses and order.time_in_force != 1):
         _fill(e, market, slot, ts, opposite, 0)
     elif crosses or order.time_in_force >= 2:
-        answer(e, market, slot, ts, _EXPIRED, 0, 0.0, 0, 0, order.sent_ts)
+        answer(e, market, slot, ts, _EXPIRED, 0, 0.0, 0, 0, message.sent_ts)
     else:
-        at = place(market, order.side, order.tick)
+        at = place(market, order.side, order.shelf)
         order.front = view.depth(e)[at] if at >= 0 else 0.0
         order.traded = 0.0
         enqueue(view.orders(e), view.heads(e), market, slot)
-        answer(e, market, slot, ts, _NEW, 0, 0.0, 0, 0, order.sent_ts)
+        answer(e, market, slot, ts, _NEW, 0, 0.0, 0, 0, message.sent_ts)
 
 
 @njit(cache=True)
-def take_cancel(e: Any, market: Any, slot: int, ts: int, sent: int) -> None:
+def take_cancel(e: Any, market: Any, message: Any, ts: int) -> None:
     """Take a cancellation at the exchange."""
-    order = view.orders(e)[slot]
-    if order.resting:
-        answer(e, market, slot, ts, _CANCELLED, 0, 0.0, 0, 0, order.sent_ts)
+    slot = message.order
+    if view.orders(e)[slot].resting:
+        answer(e, market, slot, ts, _CANCELLED, 0, 0.0, 0, 0, message.sent_ts)
         unqueue(view.orders(e), view.heads(e), market, view.clock(e), slot)
     else:
-        answer(e, market, slot, ts, order.status, _REJECTED, 0.0, 0, 0, sent)
+        answer(e, market, slot, ts, message.status, _REJECTED, 0.0, 0, 0, message.sent_ts)
+
+
+@njit(cache=True)
+def take_modify(e: Any, market: Any, message: Any, ts: int) -> None:
+    """Take a modification at the exchange: less at the same price keeps its place, all else queues anew.
+
+    An order that queues anew keeps the quantity it had left, whatever quantity was asked for: the peer's way.
+    """
+    slot = message.order
+    order = view.orders(e)[slot]
+    if not order.resting:
+        answer(e, market, slot, ts, message.status, _REJECTED, 0.0, 0, 0, message.sent_ts)
+    elif message.tick != order.shelf or message.quantity > order.leaves:
+        order.references += 1
+        unqueue(view.orders(e), view.heads(e), market, view.clock(e), slot)
+        take_new(e, market, message, ts)
+        drop_reference(view.orders(e), view.clock(e), slot)
+    else:
+        order.shelf_quantity = message.quantity
+        order.leaves = message.quantity
+        answer(e, market, slot, ts, message.status, 0, 0.0, 0, 0, message.sent_ts)

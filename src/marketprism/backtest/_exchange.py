@@ -9,14 +9,14 @@ from numba import njit
 
 from marketprism.backtest import _compat as compat
 from marketprism.backtest import _views as view
-from marketprism.backtest._ladder import next_ask, next_bid, wipe
-from marketprism.backtest._layout import NEVER, NO_ASK, NO_BID
+from marketprism.backtest._book import ask_down, ask_gone, bid_gone, bid_up, clear
+from marketprism.backtest._layout import NEVER
 from marketprism.backtest._messages import drop_reference, first_request, pop_request
 from marketprism.backtest._queue import after_depth
 
 __all__ = ["run_exchange"]
 
-_NEVER, _NO_BID, _NO_ASK = int(NEVER), int(NO_BID), int(NO_ASK)
+_NEVER = int(NEVER)
 
 
 @njit(cache=True)
@@ -27,34 +27,6 @@ def _move_queue(orders: np.ndarray, market: Any, slot: int, before: float, after
 
 
 @njit(cache=True)
-def _clear(e: Any, market: Any, kind: int, tick: int) -> None:
-    bids = 2 * market.offset
-    asks = bids + market.size
-    high = market.low + market.size - 1
-    if kind == 7:
-        if market.bid != _NO_BID:
-            wipe(view.depth(e), bids, market.low, max(tick, market.low), market.bid)
-        market.bid = next_bid(view.depth(e), bids, market.low, min(tick, high + 1), market.lowest_bid)
-        if market.bid == _NO_BID:
-            market.lowest_bid = _NO_ASK
-    elif kind == 8:
-        if market.ask != _NO_ASK:
-            wipe(view.depth(e), asks, market.low, market.ask, min(tick, high))
-        market.ask = next_ask(view.depth(e), asks, high, market.low, max(tick, market.low - 1), market.highest_ask)
-        if market.ask == _NO_ASK:
-            market.highest_ask = _NO_BID
-    else:
-        if market.lowest_bid != _NO_ASK:
-            wipe(view.depth(e), bids, market.low, market.lowest_bid, high)
-        if market.highest_ask != _NO_BID:
-            wipe(view.depth(e), asks, market.low, market.low, market.highest_ask)
-        market.bid = _NO_BID
-        market.ask = _NO_ASK
-        market.lowest_bid = _NO_ASK
-        market.highest_ask = _NO_BID
-
-
-@njit(cache=True)
 def _other(e: Any, market: Any, event: Any, kind: int) -> None:
     """Take an event that is no level."""
     if kind == 4:
@@ -62,7 +34,7 @@ def _other(e: Any, market: Any, event: Any, kind: int) -> None:
     elif kind == 5:
         compat.trade_against_bids(e, market, event.tick, event.quantity, event.exchange_ts)
     elif kind >= 7 and kind <= 9:
-        _clear(e, market, kind, event.tick)
+        clear(e, market, kind, np.int64(event.tick))
 
 
 @njit(cache=True)
@@ -75,9 +47,11 @@ def _requests(e: Any, market: Any, first: int, ts: int) -> None:
             slot = pop_request(view.messages(e), account)
             message = view.messages(e)[slot]
             if message.request == 1:
-                compat.take_new(e, market, message.order, ts)
+                compat.take_new(e, market, message, ts)
+            elif message.request == 4:
+                compat.take_cancel(e, market, message, ts)
             else:
-                compat.take_cancel(e, market, message.order, ts, message.sent_ts)
+                compat.take_modify(e, market, message, ts)
             drop_reference(view.orders(e), clock, message.order)
             message.next = clock.free_message
             clock.free_message = slot
@@ -95,10 +69,8 @@ def run_exchange(e: Any, index: int, until: int) -> None:
     market = view.markets(e)[index]
     first = index * view.clock(e).lanes
     at, end = market.exchange_at, market.end
-    low, size = market.low, market.size
-    high = low + size - 1
-    bids = 2 * market.offset - low
-    asks = bids + size
+    bids = 2 * market.offset - market.low
+    asks = bids + market.size
     while True:
         while at < end and not events[at].kind & 64:
             at += 1
@@ -119,46 +91,29 @@ def run_exchange(e: Any, index: int, until: int) -> None:
             continue
         tick = np.int64(event.tick)
         quantity = event.quantity
-        if kind & 1:
-            place = asks + tick
-            before = depth[place]
-            depth[place] = quantity
-            head = heads[place]
-            if head >= 0:
-                _move_queue(orders, market, head, before, quantity)
+        place = (asks if kind & 1 else bids) + tick
+        before = depth[place]
+        depth[place] = quantity
+        head = heads[place]
+        if head >= 0:
+            _move_queue(orders, market, head, before, quantity)
+        if kind == 1:
+            market.highest_ask = max(market.highest_ask, tick)
             best = market.ask
-            if kind == 3:
-                if tick == best:
-                    market.ask = next_ask(depth, asks + low, high, low, tick, market.highest_ask)
-                    if market.ask == _NO_ASK:
-                        market.highest_ask = _NO_BID
-            else:
-                market.highest_ask = max(market.highest_ask, tick)
-                if tick < best:
-                    market.ask = tick
-                    if tick <= market.bid:
-                        market.bid = next_bid(depth, bids + low, low, tick, market.lowest_bid)
-                    if market.buys > 0:
-                        compat.fill_crossed_bids(e, market, best, tick, ts)
-        else:
-            place = bids + tick
-            before = depth[place]
-            depth[place] = quantity
-            head = heads[place]
-            if head >= 0:
-                _move_queue(orders, market, head, before, quantity)
+            if tick < best:
+                ask_down(e, market, tick)
+                if market.buys > 0:
+                    compat.fill_crossed_bids(e, market, best, tick, ts)
+        elif kind == 0:
+            market.lowest_bid = min(market.lowest_bid, tick)
             best = market.bid
-            if kind == 2:
-                if tick == best:
-                    market.bid = next_bid(depth, bids + low, low, tick, market.lowest_bid)
-                    if market.bid == _NO_BID:
-                        market.lowest_bid = _NO_ASK
-            else:
-                market.lowest_bid = min(market.lowest_bid, tick)
-                if tick > best:
-                    market.bid = tick
-                    if tick >= market.ask:
-                        market.ask = next_ask(depth, asks + low, high, low, tick, market.highest_ask)
-                    if market.sells > 0:
-                        compat.fill_crossed_asks(e, market, best, tick, ts)
+            if tick > best:
+                bid_up(e, market, tick)
+                if market.sells > 0:
+                    compat.fill_crossed_asks(e, market, best, tick, ts)
+        elif kind == 3:
+            if tick == market.ask:
+                ask_gone(e, market, tick)
+        elif tick == market.bid:
+            bid_gone(e, market, tick)
     market.exchange_at = at

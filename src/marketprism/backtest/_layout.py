@@ -28,8 +28,10 @@ NO_ASK = np.iinfo(np.int64).max
 ORDER_DTYPE = np.dtype(
     [
         ("id", np.int64),
-        ("tick", np.int64),
-        ("quantity", np.float64),
+        ("tick", np.int64),  # local view
+        ("quantity", np.float64),  # local view
+        ("shelf", np.int64),  # tick it rests at: the local side learns of a change later
+        ("shelf_quantity", np.float64),  # quantity as the exchange has it
         ("leaves", np.float64),  # at the exchange
         ("front", np.float64),  # market quantity ahead in the queue
         ("traded", np.float64),  # traded at the level since its last depth update
@@ -45,7 +47,6 @@ ORDER_DTYPE = np.dtype(
         ("local_next", np.int32),  # orders of the account
         ("local_previous", np.int32),
         ("references", np.int32),  # local list, exchange queue, messages in flight
-        ("stamp", np.int32),
         ("side", np.int8),
         ("kind", np.uint8),
         ("time_in_force", np.uint8),
@@ -67,11 +68,13 @@ MESSAGE_DTYPE = np.dtype(
         ("leaves", np.float64),
         ("executed", np.float64),
         ("executed_tick", np.int64),
+        ("fee", np.float64),
         ("order", np.int32),
         ("next", np.int32),
         ("status", np.uint8),
         ("request", np.uint8),
         ("maker", np.uint8),
+        ("reason", np.uint8),
     ],
     align=True,
 )
@@ -95,6 +98,14 @@ MARKET_DTYPE = np.dtype(
         ("known_highest_ask", np.int64),
         ("buys", np.int64),  # own orders resting
         ("sells", np.int64),
+        ("bottom_bid", np.int64),  # all levels ever set, exchange book
+        ("top_bid", np.int64),
+        ("bottom_ask", np.int64),
+        ("top_ask", np.int64),
+        ("known_bottom_bid", np.int64),
+        ("known_top_bid", np.int64),
+        ("known_bottom_ask", np.int64),
+        ("known_top_ask", np.int64),
         ("own_low_buy", np.int64),
         ("own_high_buy", np.int64),
         ("own_low_sell", np.int64),
@@ -117,6 +128,10 @@ MARKET_DTYPE = np.dtype(
         ("queue_model", np.int64),
         ("inverse", np.int64),
         ("trade_side", np.int64),
+        ("delays_at", np.int64),  # recorded latencies, and those in use in compat mode
+        ("delays_size", np.int64),
+        ("entry_at", np.int64),
+        ("response_at", np.int64),
     ],
     align=True,
 )
@@ -156,6 +171,7 @@ CLOCK_DTYPE = np.dtype(
         ("overflow", np.int64),
         ("started", np.int64),
         ("stamp", np.int64),
+        ("pending", np.int64),  # strict mode: where an interrupted step was going
     ],
     align=True,
 )
@@ -171,12 +187,14 @@ LOG_DTYPE = np.dtype(
         ("executed", np.float64),
         ("executed_tick", np.int64),
         ("leaves", np.float64),
+        ("fee", np.float64),
         ("account", np.int32),
         ("market", np.int32),
         ("side", np.int8),
         ("status", np.uint8),
         ("request", np.uint8),
         ("maker", np.uint8),
+        ("reason", np.uint8),
     ],
     align=True,
 )
@@ -210,6 +228,13 @@ ENGINE_DTYPE = np.dtype(
             "accounts",
             "clock",
             "log",
+            "rules",
+            "ledgers",
+            "worlds",
+            "delays",
+            "tiers",
+            "slots",
+            "limits",
             "events_size",
             "ladder_size",
             "orders_size",
@@ -217,6 +242,10 @@ ENGINE_DTYPE = np.dtype(
             "markets_size",
             "accounts_size",
             "log_size",
+            "worlds_size",
+            "delays_size",
+            "tiers_size",
+            "slots_size",
         )
     ]
 )

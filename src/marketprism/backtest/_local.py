@@ -8,13 +8,14 @@ import numpy as np
 from numba import njit
 
 from marketprism.backtest import _views as view
-from marketprism.backtest._ladder import next_ask, next_bid, wipe
-from marketprism.backtest._layout import NEVER, NO_ASK, NO_BID
+from marketprism.backtest._hear import hear, hear_market
+from marketprism.backtest._known import ask_down, ask_gone, bid_gone, bid_up, clear
+from marketprism.backtest._layout import NEVER
 from marketprism.backtest._messages import drop_reference, first_response, pop_response
 
 __all__ = ["next_feed", "run_local"]
 
-_NEVER, _NO_BID, _NO_ASK = int(NEVER), int(NO_BID), int(NO_ASK)
+_NEVER = int(NEVER)
 
 
 @njit(cache=True)
@@ -29,47 +30,21 @@ def next_feed(e: Any, index: int) -> int:
 
 
 @njit(cache=True)
-def _clear_known(e: Any, market: Any, kind: int, tick: int) -> None:
-    bids = 2 * market.offset
-    asks = bids + market.size
-    high = market.low + market.size - 1
-    if kind == 7:
-        if market.known_bid != _NO_BID:
-            wipe(view.known(e), bids, market.low, max(tick, market.low), market.known_bid)
-        market.known_bid = next_bid(view.known(e), bids, market.low, min(tick, high + 1), market.known_lowest_bid)
-        if market.known_bid == _NO_BID:
-            market.known_lowest_bid = _NO_ASK
-    elif kind == 8:
-        if market.known_ask != _NO_ASK:
-            wipe(view.known(e), asks, market.low, market.known_ask, min(tick, high))
-        market.known_ask = next_ask(
-            view.known(e), asks, high, market.low, max(tick, market.low - 1), market.known_highest_ask
-        )
-        if market.known_ask == _NO_ASK:
-            market.known_highest_ask = _NO_BID
-    else:
-        if market.known_lowest_bid != _NO_ASK:
-            wipe(view.known(e), bids, market.low, market.known_lowest_bid, high)
-        if market.known_highest_ask != _NO_BID:
-            wipe(view.known(e), asks, market.low, market.low, market.known_highest_ask)
-        market.known_bid = _NO_BID
-        market.known_ask = _NO_ASK
-        market.known_lowest_bid = _NO_ASK
-        market.known_highest_ask = _NO_BID
-
-
-@njit(cache=True)
 def _hear(e: Any, market: Any, account: Any, slot: int) -> None:
     """Take one response in."""
     clock = view.clock(e)
     message = view.messages(e)[slot]
     order = view.orders(e)[message.order]
-    if message.request == 7:
+    if clock.strict:
+        hear(market, account, message, order)
+    elif message.request == 7:
         if message.sent_ts == order.sent_ts:
             if order.request == 1:
                 order.status = 2
             order.request = 0
     else:
+        order.tick = message.tick
+        order.quantity = message.quantity
         order.status = message.status
         order.request = message.request
         order.known_leaves = message.leaves
@@ -93,7 +68,7 @@ def _book_fill(market: Any, account: Any, order: Any) -> None:
         amount = market.multiplier * order.executed / price
         account.cash += amount * order.side
     else:
-        amount = market.multiplier * order.executed * price
+        amount = market.multiplier * price * order.executed
         account.cash -= amount * order.side
     account.position += order.executed * order.side
     account.fees += amount * (market.maker_fee if order.maker else market.taker_fee)
@@ -121,6 +96,8 @@ def _log(e: Any, message: Any, order: Any) -> None:
     row.status = message.status
     row.request = message.request
     row.maker = message.maker
+    row.reason = message.reason
+    row.fee = message.fee
     clock.logged += 1
 
 
@@ -140,10 +117,8 @@ def run_local(e: Any, index: int, until: int) -> None:
     events, known = view.events(e), view.known(e)
     market = view.markets(e)[index]
     at, end = market.local_at, market.end
-    low, size = market.low, market.size
-    high = low + size - 1
-    bids = 2 * market.offset - low
-    asks = bids + size
+    bids = 2 * market.offset - market.low
+    asks = bids + market.size
     while at < end:
         event = events[at]
         if not event.kind & 128:
@@ -161,33 +136,27 @@ def run_local(e: Any, index: int, until: int) -> None:
                 market.trade_quantity = event.quantity
                 market.trade_side = 1 if kind == 4 else (-1 if kind == 5 else 0)
             elif kind <= 9:
-                _clear_known(e, market, kind, tick)
-        elif kind & 1:
+                clear(e, market, kind, tick)
+            if kind > 8 and view.clock(e).strict:
+                hear_market(e, index, kind)
+        elif kind == 1:
             known[asks + tick] = event.quantity
-            if kind == 3:
-                if tick == market.known_ask:
-                    market.known_ask = next_ask(known, asks + low, high, low, tick, market.known_highest_ask)
-                    if market.known_ask == _NO_ASK:
-                        market.known_highest_ask = _NO_BID
-            else:
-                market.known_highest_ask = max(market.known_highest_ask, tick)
-                if tick < market.known_ask:
-                    market.known_ask = tick
-                    if tick <= market.known_bid:
-                        market.known_bid = next_bid(known, bids + low, low, tick, market.known_lowest_bid)
+            market.known_highest_ask = max(market.known_highest_ask, tick)
+            if tick < market.known_ask:
+                ask_down(e, market, tick)
+        elif kind == 0:
+            known[bids + tick] = event.quantity
+            market.known_lowest_bid = min(market.known_lowest_bid, tick)
+            if tick > market.known_bid:
+                bid_up(e, market, tick)
+        elif kind == 3:
+            known[asks + tick] = event.quantity
+            if tick == market.known_ask:
+                ask_gone(e, market, tick)
         else:
             known[bids + tick] = event.quantity
-            if kind == 2:
-                if tick == market.known_bid:
-                    market.known_bid = next_bid(known, bids + low, low, tick, market.known_lowest_bid)
-                    if market.known_bid == _NO_BID:
-                        market.known_lowest_bid = _NO_ASK
-            else:
-                market.known_lowest_bid = min(market.known_lowest_bid, tick)
-                if tick > market.known_bid:
-                    market.known_bid = tick
-                    if tick >= market.known_ask:
-                        market.known_ask = next_ask(known, asks + low, high, low, tick, market.known_highest_ask)
+            if tick == market.known_bid:
+                bid_gone(e, market, tick)
         market.feed_exchange_ts = event.exchange_ts
         market.feed_local_ts = event.local_ts
     market.local_at = at

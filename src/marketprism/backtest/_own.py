@@ -9,8 +9,25 @@ from numba import njit
 
 from marketprism.backtest import _views as view
 from marketprism.backtest._messages import drop_reference, new_message, send_response
+from marketprism.backtest._recorded import recorded_response
 
-__all__ = ["answer", "enqueue", "place", "unqueue"]
+__all__ = ["answer", "enqueue", "home", "inside", "place", "unqueue"]
+
+
+@njit(cache=True)
+def inside(market: Any, tick: int) -> int:
+    """Return the nearest tick of the ladder."""
+    return int(min(max(tick, market.low), market.low + market.size - 1))
+
+
+@njit(cache=True)
+def home(market: Any, side: int, tick: int) -> int:
+    """Return the index of the level where an own order is kept: beyond the ladder, it is the ladder's edge.
+
+    The ladder is wider than the data, so there is never a market quantity at its edges.
+    """
+    at = 2 * market.offset + inside(market, tick) - market.low
+    return int(at if side > 0 else at + market.size)
 
 
 @njit(cache=True)
@@ -26,7 +43,7 @@ def place(market: Any, side: int, tick: int) -> int:
 def enqueue(orders: np.ndarray, heads: np.ndarray, market: Any, slot: int) -> None:
     """Put an order at the end of the own orders at its tick."""
     order = orders[slot]
-    at = place(market, order.side, order.tick)
+    at = home(market, order.side, order.shelf)
     order.next = -1
     order.previous = -1
     head = heads[at]
@@ -39,20 +56,21 @@ def enqueue(orders: np.ndarray, heads: np.ndarray, market: Any, slot: int) -> No
         order.previous = head
     order.resting = 1
     order.references += 1
+    tick = inside(market, order.shelf)
     if order.side > 0:
         if market.buys == 0:
-            market.own_low_buy = order.tick
-            market.own_high_buy = order.tick
+            market.own_low_buy = tick
+            market.own_high_buy = tick
         market.buys += 1
-        market.own_low_buy = min(market.own_low_buy, order.tick)
-        market.own_high_buy = max(market.own_high_buy, order.tick)
+        market.own_low_buy = min(market.own_low_buy, tick)
+        market.own_high_buy = max(market.own_high_buy, tick)
     else:
         if market.sells == 0:
-            market.own_low_sell = order.tick
-            market.own_high_sell = order.tick
+            market.own_low_sell = tick
+            market.own_high_sell = tick
         market.sells += 1
-        market.own_low_sell = min(market.own_low_sell, order.tick)
-        market.own_high_sell = max(market.own_high_sell, order.tick)
+        market.own_low_sell = min(market.own_low_sell, tick)
+        market.own_high_sell = max(market.own_high_sell, tick)
 
 
 @njit(cache=True)
@@ -62,7 +80,7 @@ def unqueue(orders: np.ndarray, heads: np.ndarray, market: Any, clock: Any, slot
     if order.previous >= 0:
         orders[order.previous].next = order.next
     else:
-        heads[place(market, order.side, order.tick)] = order.next
+        heads[home(market, order.side, order.shelf)] = order.next
     if order.next >= 0:
         orders[order.next].previous = order.previous
     order.resting = 0
@@ -93,11 +111,11 @@ def answer(
         return
     order = view.orders(e)[slot]
     message = view.messages(e)[at]
-    message.ts = ts + market.response_latency
+    message.ts = ts + (recorded_response(e, market, ts) if market.delays_size else market.response_latency)
     message.exchange_ts = ts
     message.sent_ts = sent
-    message.tick = order.tick
-    message.quantity = order.quantity
+    message.tick = order.shelf
+    message.quantity = order.shelf_quantity
     message.leaves = order.leaves
     message.executed = executed
     message.executed_tick = tick

@@ -11,10 +11,15 @@ from marketprism.backtest._exchange import run_exchange
 from marketprism.backtest._layout import NEVER
 from marketprism.backtest._local import next_feed, run_local
 from marketprism.backtest._messages import drop_reference, new_message, new_order, send_request, send_response
+from marketprism.backtest._recorded import recorded_entry
+from marketprism.backtest._strict import run_strict
+from marketprism.backtest.latency import entry_latency
 
-__all__ = ["advance", "advance_to_feed", "cancel", "forget", "submit"]
+__all__ = ["advance", "advance_to_feed", "can_change", "cancel", "forget", "modify", "submit", "submit_at"]
 
 _NEVER = int(NEVER)
+_OFF_GRID = -(1 << 40)
+"""Tick of a price off the grid."""
 
 
 @njit(cache=True)
@@ -36,10 +41,25 @@ def _start(e: Any) -> None:
 
 
 @njit(cache=True)
-def _run(e: Any, until: int) -> None:
-    for index in range(view.clock(e).markets):
+def _run(e: Any, until: int) -> bool:
+    """Let all markets do what is due; False: a pool or the log must grow, and the step goes on after it."""
+    clock = view.clock(e)
+    if clock.strict:
+        for index in range(clock.markets):
+            if not run_strict(e, index, until):
+                clock.pending = until
+                return False
+        if len(view.log(e)) - clock.logged < len(view.messages(e)) - clock.messages_free + 4 * clock.lanes:
+            clock.pending = until
+            return False
+        clock.pending = 0
+        for index in range(clock.markets):
+            run_local(e, index, until)
+        return True
+    for index in range(clock.markets):
         run_exchange(e, index, until)
         run_local(e, index, until)
+    return True
 
 
 @njit(cache=True)
@@ -72,7 +92,10 @@ def advance(e: Any, duration: int) -> int:
     if _short(e):
         return 2
     until = view.clock(e).now + duration
-    _run(e, until)
+    if view.clock(e).pending:
+        until = view.clock(e).pending
+    if not _run(e, until):
+        return 2
     if _over(e):
         return 0
     view.clock(e).now = until
@@ -80,15 +103,48 @@ def advance(e: Any, duration: int) -> int:
 
 
 @njit(cache=True)
-def advance_to_feed(e: Any, timeout: int) -> int:
-    """Go on to the next feed event of any market, all events of its time included; return a Wake."""
+def _next_at_exchange(e: Any, market: Any) -> int:
+    """Return when the exchange has something to do next."""
+    at = market.exchange_at
+    while at < market.end and not view.events(e)[at].kind & 64:
+        at += 1
+    return int(min(market.request_ts, view.events(e)[at].exchange_ts if at < market.end else _NEVER))
+
+
+@njit(cache=True)
+def _first_response(e: Any, until: int) -> int:
+    """Let the exchanges work until a response is due or ``until`` is reached; return the earlier of the two."""
+    while True:
+        following = _NEVER
+        for index in range(view.clock(e).markets):
+            market = view.markets(e)[index]
+            until = min(until, market.response_ts)
+            if market.buys + market.sells > 0 or market.request_ts != _NEVER:
+                following = min(following, _next_at_exchange(e, market))
+        if following > until:
+            return until
+        for index in range(view.clock(e).markets):
+            run_exchange(e, index, following)
+
+
+@njit(cache=True)
+def advance_to_feed(e: Any, timeout: int, responses: bool = False) -> int:
+    """Go on to the next feed event of any market, all events of its time included; return a Wake.
+
+    With ``responses``, a response to any request stops it as well.
+    """
     _start(e)
     if _short(e):
         return 2
     until = view.clock(e).now + timeout if timeout < _NEVER - view.clock(e).now else _NEVER - 1
     for index in range(view.clock(e).markets):
         until = min(until, next_feed(e, index))
-    _run(e, until)
+    if responses and not view.clock(e).strict:
+        until = _first_response(e, until)
+    if view.clock(e).pending:
+        until = view.clock(e).pending
+    if not _run(e, until):
+        return 2
     if _over(e):
         return 0
     view.clock(e).now = until
@@ -140,25 +196,31 @@ def submit(e: Any, lane: int, index: int, side: int, tick: int, quantity: float,
 
 
 @njit(cache=True)
-def _request(e: Any, market: Any, account: Any, slot: int, request: int) -> None:
+def _request(e: Any, market: Any, account: Any, slot: int, request: int) -> int:
     clock = view.clock(e)
     order = view.orders(e)[slot]
     at = new_message(view.messages(e), clock)
     if at < 0:
-        return
+        return -1
     message = view.messages(e)[at]
     message.order = slot
     message.sent_ts = order.sent_ts
     message.exchange_ts = 0
     message.tick = order.tick
     message.quantity = order.quantity
-    message.leaves = order.leaves
+    message.leaves = order.known_leaves
     message.executed = 0.0
     message.executed_tick = 0
     message.status = order.status
     message.maker = 0
+    message.reason = 0
+    message.fee = 0.0
     order.references += 1
     latency = market.entry_latency
+    if clock.strict:
+        latency = entry_latency(e, order.market, order.account, clock.now, request)
+    elif market.delays_size:
+        latency = recorded_entry(e, market, clock.now)
     if latency < 0:
         message.request = 7
         message.ts = clock.now - latency
@@ -167,15 +229,23 @@ def _request(e: Any, market: Any, account: Any, slot: int, request: int) -> None
         message.request = request
         message.ts = clock.now + latency
         send_request(view.messages(e), account, market, at, clock.strict != 0)
+    return int(at)
 
 
 @njit(cache=True)
 def cancel(e: Any, slot: int) -> bool:
-    """Ask for an order's cancellation; False where a request is in flight or the order is done."""
+    """Ask for an order's cancellation; False where a request is in flight or the order is done.
+
+    In strict mode an order may be cancelled before its acknowledgement is heard; the cancellation can come first.
+    """
     order = view.orders(e)[slot]
-    if order.request != 0:
-        return False
     clock = view.clock(e)
+    if clock.strict:
+        done = 2 <= order.status <= 4 or order.status == 7
+        if done or order.request > 1 or (order.request == 1 and order.sent_ts == clock.now):
+            return False
+    elif not can_change(order):
+        return False
     order.request = 4
     order.sent_ts = clock.now
     account = view.accounts(e)[order.account]
@@ -193,7 +263,7 @@ def forget(e: Any, lane: int, index: int) -> None:
     while slot >= 0:
         order = view.orders(e)[slot]
         following = order.local_next
-        if 2 <= order.status <= 4:
+        if 2 <= order.status <= 4 or order.status == 7:
             if order.local_previous >= 0:
                 view.orders(e)[order.local_previous].local_next = order.local_next
             else:
@@ -205,3 +275,45 @@ def forget(e: Any, lane: int, index: int) -> None:
             account.active -= 1
             drop_reference(view.orders(e), clock, slot)
         slot = following
+
+
+@njit(cache=True)
+def can_change(order: Any) -> bool:
+    """Return whether an order is known to rest and no request about it is in flight."""
+    return bool(order.request == 0 and order.status in (1, 5))
+
+
+@njit(cache=True)
+def modify(e: Any, slot: int, tick: int, quantity: float) -> bool:
+    """Ask for another price or total quantity of a resting order; False where it cannot be changed.
+
+    Less at the same price keeps the place in the queue; more, or another price, goes to the end. A total not above
+    what was executed cancels the rest.
+    """
+    order, clock = view.orders(e)[slot], view.clock(e)
+    if not can_change(order):
+        return False
+    order.request = 6
+    order.sent_ts = clock.now
+    account = view.accounts(e)[order.account]
+    account.orders += 1
+    at = _request(e, view.markets(e)[order.market], account, slot, 6)
+    if not clock.strict:
+        order.tick = tick
+        order.quantity = quantity
+    if at >= 0:
+        view.messages(e)[at].tick = tick
+        view.messages(e)[at].quantity = quantity
+    return bool(at >= 0)
+
+
+@njit(cache=True)
+def submit_at(
+    e: Any, lane: int, index: int, side: int, price: float, quantity: float, kind: int, time_in_force: int
+) -> int:
+    """Send a new order at a price; in strict mode one that is no multiple of the tick is rejected by the exchange."""
+    ticks = price / view.markets(e)[index].tick_size
+    tick = round(ticks)
+    if view.clock(e).strict and abs(ticks - tick) > 1e-6 * max(1.0, abs(ticks) * 1e-6):
+        tick = _OFF_GRID
+    return int(submit(e, lane, index, side, tick, quantity, kind, time_in_force))

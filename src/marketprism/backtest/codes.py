@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
-__all__ = ["OrderKind", "QueueModel", "Status", "TapeFlag", "TapeKind", "TimeInForce", "Wake"]
+__all__ = ["OrderKind", "QueueModel", "Reason", "SelfTrade", "Status", "TapeFlag", "TapeKind", "TimeInForce", "Wake"]
 
 
 class TapeKind(IntEnum):
@@ -29,7 +29,16 @@ class TapeKind(IntEnum):
     GAP = 10
     """Events are missing: nothing is filled across it."""
     FUNDING = 11
-    """Funding is paid; the quantity is the rate."""
+    """Funding is paid; the quantity is the rate, the tick the mark price (0: the mid)."""
+    ORDER_ADD = 12
+    """An order joins the end of its level's queue; for these four the side and the slot are in the event's ``flags``
+    and ``slot``, see :func:`~marketprism.backtest.tape.order_slot`."""
+    ORDER_REDUCE = 13
+    """An order loses this quantity and keeps its place."""
+    ORDER_DELETE = 14
+    """An order leaves with what it had, the quantity."""
+    ORDER_EXECUTE = 15
+    """An order is executed by this quantity."""
 
 
 class TapeFlag(IntFlag):
@@ -70,6 +79,52 @@ class Status(IntEnum):
     PARTIALLY_FILLED = 5
     MODIFIED = 6
     REJECTED = 7
+
+
+class Reason(IntEnum):
+    """Why a request was refused, an order ended, or was never sent."""
+
+    NONE = 0
+    WOULD_TAKE = 1
+    """A post-only order would have taken."""
+    NOT_ALL = 2
+    """Less than a fill-or-kill order asked for was there."""
+    NO_LIQUIDITY = 3
+    """What an IOC or market order left had nobody to trade with."""
+    SELF_TRADE = 4
+    UNKNOWN_ORDER = 5
+    """Done already, or not there yet."""
+    OFF_GRID = 6
+    """The price is no multiple of the tick."""
+    OUTSIDE_LADDER = 7
+    NOT_LOTS = 8
+    """The quantity is no multiple of the lot, or not positive."""
+    TOO_SMALL = 9
+    RATE_LIMIT = 10
+    GAP = 11
+    """The market is not observed: between a gap and the next snapshot."""
+    END_OF_DATA = 12
+    LIQUIDATION = 13
+    BANKRUPT = 14
+    REDUCED = 15
+    """A modification left nothing."""
+    POSITION_LIMIT = 16
+    LEVERAGE_LIMIT = 17
+    TRADE_LOSS = 18
+    DAY_LOSS = 19
+    ORDER_RATE = 20
+    VOLATILITY = 21
+    """Scaled by volatility, the size was below the least."""
+    KILL_SWITCH = 22
+
+
+class SelfTrade(IntEnum):
+    """What happens where an order would trade with another one of its owner."""
+
+    ALLOW = 0
+    CANCEL_NEWEST = 1
+    CANCEL_OLDEST = 2
+    CANCEL_BOTH = 3
 
 
 class QueueModel(IntEnum):

@@ -6,6 +6,7 @@ import math
 from typing import Literal
 
 from marketprism.backtest.codes import QueueModel
+from marketprism.backtest.fees import FeeTier
 from marketprism.core.config import Config
 from marketprism.core.errors import ConfigError
 
@@ -13,6 +14,15 @@ __all__ = ["MarketConfig", "Mode"]
 
 Mode = Literal["strict", "compat"]
 
+_STRICT = (
+    "jitter_ms",
+    "min_quantity",
+    "rate_interval_ms",
+    "traded_value",
+    "capital",
+    "maintenance_margin",
+    "liquidation_fee_bps",
+)
 _QUEUES = {model.name.lower(): model for model in QueueModel}
 
 
@@ -34,6 +44,33 @@ class MarketConfig(Config, frozen=True):
         Quote currency per unit and price of a linear contract, or per contract of an inverse one.
     inverse : bool
         Contracts are worth ``multiplier / price`` of the base currency.
+    cancel_latency_ms, modify_latency_ms : float, optional
+        Where they differ from the entry latency of new orders. These and all below: strict mode only.
+    jitter_ms : float
+        Mean of an exponential time added to every message; messages may then overtake each other.
+    seed : int
+        Of the jitter. A message's jitter depends on the seed, the agent and the message's number alone.
+    fill_on_cross : bool
+        The other side's best reaching an own order's price fills it at that price, up to the quantity shown there;
+        otherwise only trades do.
+    self_trade : {"cancel_newest", "cancel_oldest", "cancel_both", "allow"}
+        What happens where an order would trade with one of the same owner.
+    min_quantity : float
+        Least quantity of an order, base units.
+    rate_limit : int
+        New orders and modifications an account may send in each ``rate_interval_ms`` (fixed windows of exchange
+        time); 0 is no limit. Cancellations are never refused.
+    fee_tiers : tuple of FeeTier
+        By rising traded value; below the first the fees above hold.
+    traded_value : float
+        Traded before the tape begins, for the tiers.
+    capital : float
+        What an account deposits, quote currency (base currency of an inverse contract).
+    maintenance_margin : float
+        Share of the position's value below which equity leads to liquidation; 0: never. Margin is isolated: by market
+        and account.
+    liquidation_fee_bps : float
+        On top of the taker fee.
     """
 
     entry_latency_ms: float = 1.0
@@ -44,6 +81,20 @@ class MarketConfig(Config, frozen=True):
     taker_fee_bps: float = 0.0
     multiplier: float = 1.0
     inverse: bool = False
+    cancel_latency_ms: float | None = None
+    modify_latency_ms: float | None = None
+    jitter_ms: float = 0.0
+    seed: int = 0
+    fill_on_cross: bool = False
+    self_trade: Literal["cancel_newest", "cancel_oldest", "cancel_both", "allow"] = "cancel_newest"
+    min_quantity: float = 0.0
+    rate_limit: int = 0
+    rate_interval_ms: float = 1000.0
+    fee_tiers: tuple[FeeTier, ...] = ()
+    traded_value: float = 0.0
+    capital: float = 0.0
+    maintenance_margin: float = 0.0
+    liquidation_fee_bps: float = 0.0
 
     def __post_init__(self) -> None:
         for name in (
@@ -53,12 +104,23 @@ class MarketConfig(Config, frozen=True):
             "maker_fee_bps",
             "taker_fee_bps",
             "multiplier",
+            *_STRICT,
         ):
             if not math.isfinite(getattr(self, name)):
                 raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be finite")
         if self.response_latency_ms < 0:
             raise ConfigError(f"response_latency_ms was {self.response_latency_ms}", hint="it must not be negative")
-        for name in ("queue_exponent", "multiplier"):
+        for name in (*_STRICT, "rate_limit"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must not be negative")
+        if self.maintenance_margin >= 1:
+            raise ConfigError(f"maintenance_margin was {self.maintenance_margin}", hint="a share below 1")
+        if [tier.value for tier in self.fee_tiers] != sorted(tier.value for tier in self.fee_tiers):
+            raise ConfigError("fee_tiers were not in order", hint="sort them by value")
+        for name in ("cancel_latency_ms", "modify_latency_ms"):
+            if getattr(self, name) is not None and not math.isfinite(getattr(self, name)):
+                raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be finite")
+        for name in ("queue_exponent", "multiplier", "rate_interval_ms"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be positive")
 

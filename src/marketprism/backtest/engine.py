@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from marketprism.backtest._build import build_ledgers, build_rules
 from marketprism.backtest._layout import (
     ACCOUNT_DTYPE,
     CLOCK_DTYPE,
@@ -19,8 +20,10 @@ from marketprism.backtest._layout import (
     NO_BID,
     ORDER_DTYPE,
 )
-from marketprism.backtest.codes import Status, Wake
+from marketprism.backtest.codes import Reason, Status, Wake
 from marketprism.backtest.config import MarketConfig, Mode
+from marketprism.backtest.latency import RecordedLatency
+from marketprism.backtest.models import MarketModels
 from marketprism.backtest.tape import Tape
 from marketprism.core.errors import ConfigError, DataError
 
@@ -37,7 +40,10 @@ _NS_PER_MS = 1_000_000
 class Engine:
     """Markets that replay their tapes, with the accounts of one or more lanes on them.
 
-    A lane is one parameter set, or one agent: it has its own account in every market.
+    A lane is one parameter set in a world of its own: lanes do not see each other. In strict mode several agents can
+    share each lane's world: their orders stand in one queue and trade with each other. Each agent of each lane has its
+    own account in every market; kernels number them ``lane * agents + agent``, and that number is what
+    :mod:`~marketprism.backtest.actions` take as ``lane``.
 
     Parameters
     ----------
@@ -46,7 +52,13 @@ class Engine:
     configs : sequence of MarketConfig, optional
         One for each market; defaults if missing.
     lanes : int, default 1
-        Accounts in each market.
+        Worlds that do not see each other.
+    agents : int, default 1
+        Accounts that share each world; more than one needs strict mode.
+    owners : sequence of int, optional
+        Owner of each agent, for self-trade prevention; each its own if missing.
+    models : sequence of MarketModels, optional
+        Own latency, queue and fee functions, one for each market; compat mode takes recorded latencies alone.
     mode : {"strict", "compat"}
         See ``docs/concepts.md``.
 
@@ -62,17 +74,28 @@ class Engine:
         configs: Sequence[MarketConfig] = (),
         *,
         lanes: int = 1,
+        agents: int = 1,
+        owners: Sequence[int] = (),
+        models: Sequence[MarketModels] = (),
         mode: Mode = "strict",
     ) -> None:
         if not tapes:
             raise ConfigError("no tape was given", hint="one for each market")
         if configs and len(configs) != len(tapes):
             raise ConfigError(f"{len(configs)} configurations for {len(tapes)} tapes", hint="one for each tape")
-        if lanes < 1:
-            raise ConfigError(f"lanes was {lanes}", hint="at least 1")
+        for name, number in (("lanes", lanes), ("agents", agents)):
+            if number < 1:
+                raise ConfigError(f"{name} was {number}", hint="at least 1")
+        if models and len(models) != len(tapes):
+            raise ConfigError(f"{len(models)} models for {len(tapes)} tapes", hint="one for each tape")
+        own = any(m.queue or m.fee or (m.latency and not isinstance(m.latency, RecordedLatency)) for m in models)
+        if mode == "compat" and (agents > 1 or own):
+            raise ConfigError("compat mode has neither agents in one world nor own models", hint='mode="strict"')
         self.tapes = tuple(tapes)
         self.configs = tuple(configs) or tuple(MarketConfig() for _ in tapes)
-        self.lanes = lanes
+        self.models = tuple(models) or tuple(MarketModels() for _ in tapes)
+        self.lanes, self.agents, self._owners = lanes, agents, tuple(owners)
+        self._width = lanes * agents
         self.mode = mode
         self._arrays: dict[str, np.ndarray] = {}
         self._log: list[np.ndarray] = []
@@ -89,10 +112,10 @@ class Engine:
             market["offset"] = offset
             at += len(tape)
             offset += int(market["size"])
-            for name in ("bid", "known_bid", "highest_ask", "known_highest_ask"):
-                market[name] = NO_BID
-            for name in ("ask", "known_ask", "lowest_bid", "known_lowest_bid"):
-                market[name] = NO_ASK
+            for name in ("bid", "highest_ask", "top_bid", "top_ask"):
+                market[name] = market[f"known_{name}"] = NO_BID
+            for name in ("ask", "lowest_bid", "bottom_bid", "bottom_ask"):
+                market[name] = market[f"known_{name}"] = NO_ASK
             market["request_ts"] = market["response_ts"] = NEVER
             market["tick_size"], market["lot_size"] = float(tape.tick_size), float(tape.lot_size)
             market["multiplier"], market["inverse"] = config.multiplier, config.inverse
@@ -100,12 +123,12 @@ class Engine:
             market["entry_latency"] = round(config.entry_latency_ms * _NS_PER_MS)
             market["response_latency"] = round(config.response_latency_ms * _NS_PER_MS)
             market["queue_model"], market["queue_parameter"] = config.queue_model, config.queue_exponent
-        accounts = np.zeros(len(self.tapes) * self.lanes, ACCOUNT_DTYPE)
+        accounts = np.zeros(len(self.tapes) * self._width, ACCOUNT_DTYPE)
         for name in ("first", "last", "request_first", "request_last", "response_first", "response_last"):
             accounts[name] = -1
-        pool = _POOL * self.lanes
+        pool = _POOL * self._width
         clock = np.zeros(1, CLOCK_DTYPE)
-        clock["markets"], clock["lanes"], clock["next_id"] = len(self.tapes), self.lanes, 1
+        clock["markets"], clock["lanes"], clock["next_id"] = len(self.tapes), self._width, 1
         clock["strict"] = self.mode == "strict"
         clock["orders_free"], clock["messages_free"] = pool, 4 * pool
         events = self.tapes[0].events if len(self.tapes) == 1 else np.concatenate([t.events for t in self.tapes])
@@ -120,7 +143,14 @@ class Engine:
             "accounts": accounts,
             "clock": clock,
             "log": np.zeros(16 * pool, LOG_DTYPE),
+            "slots": np.zeros(1, np.int64),
+            **build_ledgers(self.configs, self.lanes, self.agents, self._owners),
         }
+        rules, self._keep = build_rules(self.configs, self.models)
+        self._arrays.update(rules)
+        for name in ("delays_at", "delays_size"):
+            markets[name] = rules["rules"][name]
+        markets["entry_at"] = markets["response_at"] = markets["delays_at"]
         self._log = []
         self._address()
 
@@ -129,7 +159,18 @@ class Engine:
         record = np.zeros(1, ENGINE_DTYPE)
         for name, array in self._arrays.items():
             record[name] = array.ctypes.data
-        for name in ("events", "orders", "messages", "markets", "accounts", "log"):
+        for name in (
+            "events",
+            "orders",
+            "messages",
+            "markets",
+            "accounts",
+            "log",
+            "worlds",
+            "delays",
+            "tiers",
+            "slots",
+        ):
             record[f"{name}_size"] = len(self._arrays[name])
         record["ladder_size"] = len(self._arrays["depth"])
         self._record = record
@@ -175,14 +216,31 @@ class Engine:
                 clock[head] = len(old)
                 clock[free] += len(old)
                 self._arrays[name] = np.concatenate([old, more])
-        if len(self._arrays["log"]) < 16 * len(self._arrays["orders"]):
-            self._arrays["log"] = np.zeros(16 * len(self._arrays["orders"]), LOG_DTYPE)
+        least = max(16 * len(self._arrays["orders"]), 2 * len(self._arrays["messages"]))
+        if len(self._arrays["log"]) < least:
+            self._arrays["log"] = np.zeros(least, LOG_DTYPE)
         self._address()
 
     @property
     def accounts(self) -> np.ndarray:
-        """Accounts as records, ``[market, lane]``: ``position, cash, fees, volume, value, trades, orders``."""
-        return self._arrays["accounts"].reshape(len(self.tapes), self.lanes)
+        """Accounts as the local side knows them, records ``[market, lane * agents + agent]``.
+
+        Fields ``position, cash, fees, volume, value, trades, orders``.
+        """
+        return self._arrays["accounts"].reshape(len(self.tapes), self._width)
+
+    @property
+    def ledgers(self) -> np.ndarray:
+        """Accounts as the exchange knows them (strict mode), records ``[market, lane * agents + agent]``.
+
+        Fields ``held, cash, fees, funding, value, capital, trigger, liquidations, bankrupt`` among others.
+        """
+        return self._arrays["ledgers"].reshape(len(self.tapes), self._width)
+
+    @property
+    def rules(self) -> np.ndarray:
+        """Counters of the markets in strict mode, as records: ``gaps, blind_ns, fundings, over`` among others."""
+        return self._arrays["rules"]
 
     @property
     def markets(self) -> np.ndarray:
@@ -203,8 +261,10 @@ class Engine:
         names = {int(code): code.name.lower() for code in Status}
         return frame.with_columns(
             pl.col("status", "request").replace_strict(names, return_dtype=pl.String),
+            pl.col("reason").replace_strict({int(r): r.name.lower() for r in Reason}, return_dtype=pl.String),
             pl.col("maker").cast(pl.Boolean),
-            (pl.col("account") % self.lanes).alias("lane"),
+            (pl.col("account") % self._width // self.agents).alias("lane"),
+            (pl.col("account") % self.agents).alias("agent"),
         ).drop("account")
 
 

@@ -1,0 +1,63 @@
+"""Make the environment of a benchmark peer, or reuse it: ``python scripts/peer_environment.py [PEER ...]``.
+
+Peers pin other versions of numpy than we do, so each lives in a virtual environment of its own, ``.venv-NAME`` in the
+project root (``MARKETPRISM_PEERS`` names another folder). Prints the path of the environment's Python.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+PEERS = {
+    "hftbacktest": ("hftbacktest==2.4.4", "numpy==2.2.6"),
+    "fastmm": ("fastmm==0.9.0",),
+    "nautilus": ("nautilus_trader==1.231.0",),
+}
+"""Name of a peer and what its environment holds; the first is the peer itself."""
+
+
+class PeerMissing(RuntimeError):
+    """The environment of a peer is not there and cannot be made."""
+
+
+def peer_python(name: str) -> Path:
+    """Return the Python of a peer's environment; make it first where it is missing.
+
+    Raises
+    ------
+    PeerMissing
+        It cannot be made: no registry, no build for this platform.
+    """
+    folder = Path(os.environ.get("MARKETPRISM_PEERS", Path(__file__).resolve().parents[1])) / f".venv-{name}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    ready = folder / ".ready"
+    wanted = "\n".join(PEERS[name])
+    if ready.exists() and ready.read_text() == wanted:
+        return python
+    venv.EnvBuilder(with_pip=True, clear=True).create(folder)
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
+    done = subprocess.run([*command, *PEERS[name]], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+        raise PeerMissing(f"{PEERS[name][0]} cannot be installed: {reason}")
+    ready.write_text(wanted)
+    return python
+
+
+def main() -> int:
+    """Make the environments named on the command line, hftbacktest's by default."""
+    for name in sys.argv[1:] or ["hftbacktest"]:
+        try:
+            print(peer_python(name))
+        except PeerMissing as missing:
+            print(missing, file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

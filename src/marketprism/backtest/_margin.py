@@ -1,0 +1,105 @@
+"""Strict mode: liquidation of accounts below their maintenance margin, and funding payments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from marketprism.backtest import _views as view
+from marketprism.backtest._fills import reply, set_trigger
+from marketprism.backtest._layout import NO_ASK, NO_BID
+from marketprism.backtest._match import take, unlink
+from marketprism.backtest._messages import new_order
+from marketprism.backtest._rules import ledgers, rules
+
+__all__ = ["liquidate", "pay_funding"]
+
+_NO_BID, _NO_ASK = int(NO_BID), int(NO_ASK)
+_LIQUIDATION = 13
+
+
+@njit(cache=True)
+def _liquidate_one(e: Any, index: int, which: int, ts: int) -> None:
+    """Cancel an account's orders, and sell or buy back what it holds at what the book shows."""
+    market, ledger, clock = view.markets(e)[index], ledgers(e)[which], view.clock(e)
+    slot = view.accounts(e)[which].first
+    while slot >= 0:
+        order = view.orders(e)[slot]
+        if order.resting:
+            reply(e, index, slot, ts, 4, 0, 0.0, 0, 0, 0, _LIQUIDATION, 0.0)
+            unlink(e, market, slot)
+        slot = order.local_next
+    slot = new_order(view.orders(e), clock)
+    if slot < 0:
+        return
+    order = view.orders(e)[slot]
+    order.id = clock.next_id
+    clock.next_id += 1
+    order.side = -1 if ledger.held > 0.0 else 1
+    order.quantity = abs(ledger.held)
+    order.shelf_quantity = order.quantity
+    order.leaves = order.quantity
+    order.known_leaves = order.quantity
+    order.kind = 1
+    order.time_in_force = 3
+    order.tick = 0
+    order.shelf = 0
+    order.account = which
+    order.market = index
+    order.status = 0
+    order.request = 0
+    order.resting = 0
+    order.known_ts = 0
+    order.sent_ts = -1
+    order.references = 1
+    take(e, index, slot, ts, 0, 0, _LIQUIDATION)
+    if order.leaves < order.quantity:
+        ledger.liquidations += 1
+    order.references -= 1
+    if order.references == 0:
+        order.next = clock.free_order
+        clock.free_order = slot
+        clock.orders_free += 1
+    if abs(ledger.held) < 0.5 * market.lot_size:
+        ledger.held = 0.0
+        ledger.bankrupt = ledger.capital + ledger.cash - ledger.fees + ledger.funding <= 0.0
+    set_trigger(e, index, which)
+
+
+@njit(cache=True)
+def liquidate(e: Any, index: int, ts: int) -> None:
+    """Liquidate every account whose price of liquidation the market has reached.
+
+    A long position is valued at the best bid and a short one at the best ask; on an empty side nothing happens. What
+    the book does not take is tried again at the next change of the best.
+    """
+    market, rule, lanes = view.markets(e)[index], rules(e)[index], view.clock(e).lanes
+    if rule.blind or rule.over:
+        return
+    for which in range(index * lanes, (index + 1) * lanes):
+        ledger = ledgers(e)[which]
+        long = ledger.held > 0.0 and market.bid != _NO_BID and market.bid <= ledger.trigger
+        short = ledger.held < 0.0 and market.ask != _NO_ASK and market.ask >= ledger.trigger
+        if long or short:
+            _liquidate_one(e, index, which, ts)
+
+
+@njit(cache=True)
+def pay_funding(e: Any, index: int, tick: int, rate: float) -> None:
+    """Longs pay ``rate`` of their value to shorts, at the mark price, or at the mid where there is none."""
+    market, rule, lanes = view.markets(e)[index], rules(e)[index], view.clock(e).lanes
+    price = float(tick)
+    if tick <= 0:
+        if market.bid == _NO_BID or market.ask == _NO_ASK:
+            return
+        price = 0.5 * (market.bid + market.ask)
+    price *= market.tick_size
+    rule.fundings += 1
+    for which in range(index * lanes, (index + 1) * lanes):
+        ledger = ledgers(e)[which]
+        if ledger.held != 0.0:
+            value = market.multiplier * (ledger.held / price if market.inverse else ledger.held * price)
+            ledger.funding -= rate * value
+            if rule.margined:
+                set_trigger(e, index, which)

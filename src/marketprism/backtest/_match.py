@@ -1,0 +1,351 @@
+"""Strict mode: one queue per level for all own orders of a world, and matching in it.
+
+A level's queue is the linked list of own orders in the order of their arrival; ``front`` of an order is the market's
+quantity ahead of it, own orders not counted. What a taker took from a displayed level stands in the same list as a
+shadow (``kind`` 255) until the level's next update. Worlds share the list and do not see each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from marketprism.backtest import _views as view
+from marketprism.backtest._fills import execute, reply, whole_lots
+from marketprism.backtest._layout import NO_ASK, NO_BID
+from marketprism.backtest._messages import drop_reference, new_order
+from marketprism.backtest._own import place
+from marketprism.backtest._queue import after_depth
+from marketprism.backtest._rules import ledgers, rules, worlds
+from marketprism.backtest._user import call_queue
+
+__all__ = ["available", "cross", "link", "move_level", "shown", "take", "trade", "unlink"]
+
+_NO_BID, _NO_ASK = int(NO_BID), int(NO_ASK)
+_SHADOW = 255
+_CANCELLED, _SELF_TRADE = 4, 4
+
+
+@njit(cache=True)
+def _append(e: Any, market: Any, slot: int) -> None:
+    order = view.orders(e)[slot]
+    at = place(market, order.side, order.shelf)
+    order.next = -1
+    order.previous = -1
+    head = view.heads(e)[at]
+    if head < 0:
+        view.heads(e)[at] = slot
+        return
+    while view.orders(e)[head].next >= 0:
+        head = view.orders(e)[head].next
+    view.orders(e)[head].next = slot
+    order.previous = head
+
+
+@njit(cache=True)
+def link(e: Any, market: Any, slot: int) -> None:
+    """Put an order at the end of its level's queue."""
+    _append(e, market, slot)
+    order = view.orders(e)[slot]
+    order.resting = 1
+    order.references += 1
+    tick = order.shelf
+    if order.side > 0:
+        if market.buys == 0:
+            market.own_low_buy = tick
+            market.own_high_buy = tick
+        market.buys += 1
+        market.own_low_buy = min(market.own_low_buy, tick)
+        market.own_high_buy = max(market.own_high_buy, tick)
+    else:
+        if market.sells == 0:
+            market.own_low_sell = tick
+            market.own_high_sell = tick
+        market.sells += 1
+        market.own_low_sell = min(market.own_low_sell, tick)
+        market.own_high_sell = max(market.own_high_sell, tick)
+
+
+@njit(cache=True)
+def unlink(e: Any, market: Any, slot: int) -> None:
+    """Take an order, or a shadow, out of its level's queue."""
+    order = view.orders(e)[slot]
+    if order.previous >= 0:
+        view.orders(e)[order.previous].next = order.next
+    else:
+        view.heads(e)[place(market, order.side, order.shelf)] = order.next
+    if order.next >= 0:
+        view.orders(e)[order.next].previous = order.previous
+    if order.resting:
+        if order.side > 0:
+            market.buys -= 1
+        else:
+            market.sells -= 1
+    order.resting = 0
+    drop_reference(view.orders(e), view.clock(e), slot)
+
+
+@njit(cache=True)
+def move_level(e: Any, index: int, head: int, before: float, after: float) -> None:
+    """Move own orders up after the level's quantity changed, and forget what takers took."""
+    market, rule = view.markets(e)[index], rules(e)[index]
+    slot = head
+    while slot >= 0:
+        order = view.orders(e)[slot]
+        following = order.next
+        if order.kind == _SHADOW:
+            unlink(e, market, slot)
+        elif rule.queue_function != 0:
+            order.front = call_queue(
+                rule.queue_function, order.front, before, after, order.traded, market.queue_parameter
+            )
+            order.traded = 0.0
+        else:
+            after_depth(order, market.queue_model, market.queue_parameter, before, after)
+            order.front = max(order.front, 0.0)
+        slot = following
+
+
+@njit(cache=True)
+def shown(e: Any, market: Any, world: int, side: int, tick: int) -> float:
+    """Return what the market shows at a level of a side and this world has not taken."""
+    if (side > 0 and tick > market.bid) or (side < 0 and tick < market.ask):
+        return 0.0
+    at = place(market, side, tick)
+    if at < 0:
+        return 0.0
+    quantity = view.depth(e)[at]
+    slot = view.heads(e)[at]
+    while slot >= 0:
+        order = view.orders(e)[slot]
+        if order.kind == _SHADOW and ledgers(e)[order.account].world == world:
+            quantity -= order.leaves
+        slot = order.next
+    return max(quantity, 0.0)
+
+
+@njit(cache=True)
+def _shadow(e: Any, market: Any, which: int, side: int, tick: int, quantity: float) -> None:
+    """Remember that a world took ``quantity`` of a level, and move its own orders there up."""
+    world = ledgers(e)[which].world
+    slot = view.heads(e)[place(market, side, tick)]
+    known = -1
+    while slot >= 0:
+        order = view.orders(e)[slot]
+        if ledgers(e)[order.account].world == world:
+            if order.kind == _SHADOW:
+                known = slot
+            else:
+                order.front = max(order.front - quantity, 0.0)
+        slot = order.next
+    if known >= 0:
+        view.orders(e)[known].leaves += quantity
+        return
+    slot = new_order(view.orders(e), view.clock(e))
+    if slot < 0:
+        return
+    order = view.orders(e)[slot]
+    order.kind = _SHADOW
+    order.side = side
+    order.shelf = tick
+    order.leaves = quantity
+    order.account = which
+    order.references = 1
+    order.resting = 0
+    _append(e, market, slot)
+
+
+@njit(cache=True)
+def _range(market: Any, side: int, kind: int, limit: int) -> tuple[int, int]:
+    """Return the first and the last level of a side that a taker with a limit may reach; first beyond last: none."""
+    if side < 0:
+        first = market.ask
+        last = market.highest_ask if market.ask != _NO_ASK else _NO_BID
+        if market.sells > 0:
+            first = min(first, market.own_low_sell)
+            last = max(last, market.own_high_sell)
+        last = min(last, market.low + market.size - 1)
+        if kind == 0:
+            last = min(last, limit)
+    else:
+        first = market.bid
+        last = market.lowest_bid if market.bid != _NO_BID else _NO_ASK
+        if market.buys > 0:
+            first = max(first, market.own_high_buy)
+            last = min(last, market.own_low_buy)
+        last = max(last, market.low)
+        if kind == 0:
+            last = max(last, limit)
+    if first in (_NO_ASK, _NO_BID):
+        return 0, side
+    return first, last
+
+
+@njit(cache=True)
+def available(e: Any, index: int, slot: int, tick: int, enough: float) -> float:
+    """Return how much an arriving order finds up to ``tick``, or ``enough`` as soon as that is reached.
+
+    Orders of the same owner that self-trade prevention would not let it trade with do not count; those it may not
+    pass end the count.
+    """
+    market, rule, order = view.markets(e)[index], rules(e)[index], view.orders(e)[slot]
+    mine = ledgers(e)[order.account]
+    side = -order.side
+    first, last = _range(market, side, order.kind, tick)
+    total, at = 0.0, first
+    while (last - at) * order.side >= 0:
+        level = shown(e, market, mine.world, side, at)
+        other = view.heads(e)[place(market, side, at)]
+        while other >= 0:
+            resting = view.orders(e)[other]
+            theirs = ledgers(e)[resting.account]
+            if resting.kind != _SHADOW and theirs.world == mine.world:
+                if theirs.owner == mine.owner and rule.self_trade != 0:
+                    if rule.self_trade != 2:
+                        return min(enough, total + min(resting.front, level))
+                else:
+                    total += resting.leaves
+            other = resting.next
+        total += level
+        if total >= enough - 0.5 * market.lot_size:
+            return enough
+        at += order.side
+    return total
+
+
+@njit(cache=True)
+def _take_level(e: Any, index: int, slot: int, ts: int, at: int, sent: int, reason: int) -> bool:
+    """Trade with one level in the order of its queue; return whether self-trade prevention ends the order."""
+    market, rule, order = view.markets(e)[index], rules(e)[index], view.orders(e)[slot]
+    mine = ledgers(e)[order.account]
+    side, lot, want = -order.side, market.lot_size, order.leaves
+    level = shown(e, market, mine.world, side, at)
+    bought = used = 0.0
+    stop = False
+    other = view.heads(e)[place(market, side, at)]
+    while other >= 0 and not stop and want - bought >= 0.5 * lot:
+        resting = view.orders(e)[other]
+        following = resting.next
+        theirs = ledgers(e)[resting.account]
+        if resting.kind != _SHADOW and theirs.world == mine.world:
+            ahead = min(max(resting.front - used, 0.0), level - used)
+            eaten = whole_lots(min(ahead, want - bought), lot)
+            used += eaten
+            bought += eaten
+            if want - bought >= 0.5 * lot:
+                if theirs.owner == mine.owner and rule.self_trade != 0 and reason == 0:
+                    stop = rule.self_trade != 2
+                    if rule.self_trade != 1:
+                        reply(e, index, other, ts, _CANCELLED, 0, 0.0, 0, 0, 0, _SELF_TRADE, 0.0)
+                        unlink(e, market, other)
+                else:
+                    fill = min(want - bought, resting.leaves)
+                    bought += fill
+                    execute(e, index, other, ts, at, fill, 1, 0, 0)
+                    if resting.leaves == 0.0:
+                        unlink(e, market, other)
+        other = following
+    if not stop:
+        eaten = whole_lots(min(level - used, want - bought), lot)
+        used += eaten
+        bought += eaten
+    if used > 0.0:
+        _shadow(e, market, order.account, side, at, used)
+    if bought >= 0.5 * lot:
+        execute(e, index, slot, ts, at, bought, 0, sent, reason)
+    return stop
+
+
+@njit(cache=True)
+def take(e: Any, index: int, slot: int, ts: int, tick: int, sent: int, reason: int) -> bool:
+    """Let an arriving order walk the book up to ``tick``, or all of it; return whether it met its owner and ends."""
+    market, order = view.markets(e)[index], view.orders(e)[slot]
+    at, last = _range(market, -order.side, order.kind, tick)
+    while order.leaves > 0.0 and (last - at) * order.side >= 0:
+        if _take_level(e, index, slot, ts, at, sent, reason):
+            return True
+        at += order.side
+    return False
+
+
+@njit(cache=True)
+def _fill_resting(e: Any, index: int, slot: int, ts: int, tick: int, world: Any) -> None:
+    market, order = view.markets(e)[index], view.orders(e)[slot]
+    fill = whole_lots(min(world.rest, order.leaves), market.lot_size)
+    if fill >= 0.5 * market.lot_size:
+        world.rest -= fill
+        execute(e, index, slot, ts, tick, fill, 1, 0, 0)
+        if order.leaves == 0.0:
+            unlink(e, market, slot)
+
+
+@njit(cache=True)
+def _sweep(e: Any, index: int, side: int, first: int, last: int, quantity: float, ts: int) -> None:
+    """Fill own orders from ``first`` to ``last``, in price and time, up to ``quantity`` in each world."""
+    clock, market = view.clock(e), view.markets(e)[index]
+    at = first
+    while (last - at) * -side >= 0:
+        slot = view.heads(e)[place(market, side, at)]
+        while slot >= 0:
+            order = view.orders(e)[slot]
+            following = order.next
+            if order.kind != _SHADOW:
+                world = worlds(e)[ledgers(e)[order.account].world]
+                if world.stamp != clock.stamp:
+                    world.stamp = clock.stamp
+                    world.rest = quantity
+                    world.used = 0.0
+                _fill_resting(e, index, slot, ts, at, world)
+            slot = following
+        at -= side
+
+
+@njit(cache=True)
+def trade(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) -> None:
+    """Fill after a trade against a side: own orders at better prices first, those at its tick in their queue.
+
+    ``side`` is the side of the orders traded with: -1 for a buyer's trade. In each world the trade fills at most its
+    own quantity; what own orders do not take moves the queue at its tick up.
+    """
+    clock, market = view.clock(e), view.markets(e)[index]
+    clock.stamp += 1
+    if side < 0:
+        _sweep(e, index, side, market.own_low_sell, min(tick - 1, market.own_high_sell), quantity, ts)
+    else:
+        _sweep(e, index, side, market.own_high_buy, max(tick + 1, market.own_low_buy), quantity, ts)
+    at = place(market, side, tick)
+    slot = view.heads(e)[at] if at >= 0 else -1
+    while slot >= 0:
+        order = view.orders(e)[slot]
+        following = order.next
+        if order.kind != _SHADOW:
+            world = worlds(e)[ledgers(e)[order.account].world]
+            if world.stamp != clock.stamp:
+                world.stamp = clock.stamp
+                world.rest = quantity
+                world.used = 0.0
+            ahead = min(max(order.front - world.used, 0.0), world.rest)
+            world.used += ahead
+            world.rest -= ahead
+            _fill_resting(e, index, slot, ts, tick, world)
+        slot = following
+    slot = view.heads(e)[at] if at >= 0 else -1
+    while slot >= 0:
+        order = view.orders(e)[slot]
+        if order.kind != _SHADOW:
+            world = worlds(e)[ledgers(e)[order.account].world]
+            order.front = max(order.front - world.used - world.rest, 0.0)
+            order.traded += quantity
+        slot = order.next
+
+
+@njit(cache=True)
+def cross(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) -> None:
+    """Fill own orders at ``tick`` and beyond, where the other side's best now shows ``quantity``, up to that."""
+    clock, market = view.clock(e), view.markets(e)[index]
+    clock.stamp += 1
+    if side < 0:
+        _sweep(e, index, side, market.own_low_sell, min(tick, market.own_high_sell), quantity, ts)
+    else:
+        _sweep(e, index, side, market.own_high_buy, max(tick, market.own_low_buy), quantity, ts)

@@ -1,0 +1,160 @@
+"""Records of strict mode: the rules of a market, the exchange's ledger of an account, and scratch space of worlds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import carray, njit
+
+from marketprism.backtest._views import _pointer
+
+__all__ = [
+    "LEDGER_DTYPE",
+    "LIMIT_DTYPE",
+    "RULE_DTYPE",
+    "WORLD_DTYPE",
+    "delays",
+    "ledgers",
+    "limits",
+    "rules",
+    "slots",
+    "tiers",
+    "worlds",
+]
+
+RULE_DTYPE = np.dtype(
+    [
+        ("timer_ts", np.int64),  # when the exchange has something to do by itself
+        ("blind", np.int64),  # 1 from a gap to the snapshot, 2 while the snapshot is read
+        ("blind_since", np.int64),
+        ("blind_ns", np.int64),
+        ("gaps", np.int64),
+        ("fundings", np.int64),
+        ("over", np.int64),  # no event is left
+        ("entry_new", np.int64),
+        ("entry_cancel", np.int64),
+        ("entry_modify", np.int64),
+        ("response", np.int64),
+        ("jitter", np.float64),  # mean, ns
+        ("seed", np.int64),
+        ("delays_at", np.int64),
+        ("delays_size", np.int64),
+        ("latency_function", np.int64),
+        ("queue_function", np.int64),
+        ("fee_function", np.int64),
+        ("min_quantity", np.float64),
+        ("rate_limit", np.int64),
+        ("rate_interval", np.int64),
+        ("self_trade", np.int64),
+        ("fill_on_cross", np.int64),
+        ("tiers_at", np.int64),
+        ("tiers_size", np.int64),
+        ("margined", np.int64),
+        ("maintenance", np.float64),
+        ("liquidation_fee", np.float64),
+        ("trigger_low", np.float64),  # bid at or below which some account is liquidated, ticks
+        ("trigger_high", np.float64),
+        ("arrivals", np.int64),  # orders of an order-by-order tape so far
+        ("by_order", np.int64),
+        ("known_blind", np.int64),  # as the local side heard it
+    ],
+    align=True,
+)
+
+LEDGER_DTYPE = np.dtype(
+    [
+        ("held", np.float64),  # position at the exchange
+        ("cash", np.float64),
+        ("fees", np.float64),
+        ("funding", np.float64),  # received
+        ("funding_known", np.float64),
+        ("value", np.float64),
+        ("capital", np.float64),
+        ("trigger", np.float64),  # price of liquidation, ticks
+        ("rate_window", np.int64),
+        ("rate_used", np.int64),
+        ("requests", np.int64),
+        ("replies", np.int64),
+        ("liquidations", np.int64),
+        ("bankrupt", np.int64),
+        ("world", np.int32),
+        ("agent", np.int32),
+        ("owner", np.int32),
+    ],
+    align=True,
+)
+
+WORLD_DTYPE = np.dtype([("stamp", np.int64), ("rest", np.float64), ("used", np.float64)], align=True)
+
+LIMIT_DTYPE = np.dtype(
+    [
+        ("enabled", np.int64),
+        ("max_position", np.float64),
+        ("max_leverage", np.float64),
+        ("max_trade_loss", np.float64),
+        ("max_day_loss", np.float64),
+        ("flatten", np.int64),
+        ("max_orders", np.int64),
+        ("interval", np.int64),
+        ("target_volatility", np.float64),
+        ("half_life", np.float64),
+        ("capital", np.float64),
+        ("window", np.int64),
+        ("used", np.int64),
+        ("day", np.int64),
+        ("day_start", np.float64),
+        ("killed", np.int64),  # the reason, until ``killed_day`` is over; -1: for good
+        ("killed_day", np.int64),
+        ("variance", np.float64),  # of the log mid, a second
+        ("last_mid", np.float64),
+        ("last_ts", np.int64),
+        ("entry_price", np.float64),  # of the open position
+        ("entry_position", np.float64),
+        ("peak_equity", np.float64),
+        ("breaches", np.int64),
+    ],
+    align=True,
+)
+
+
+@njit(cache=True)
+def rules(e: Any) -> np.ndarray:
+    """Return the rules of the markets."""
+    return carray(_pointer(e.rules), e.markets_size, RULE_DTYPE)
+
+
+@njit(cache=True)
+def ledgers(e: Any) -> np.ndarray:
+    """Return what the exchanges know of the accounts, in their order."""
+    return carray(_pointer(e.ledgers), e.accounts_size, LEDGER_DTYPE)
+
+
+@njit(cache=True)
+def limits(e: Any) -> np.ndarray:
+    """Return the risk limits of the accounts, in their order."""
+    return carray(_pointer(e.limits), e.accounts_size, LIMIT_DTYPE)
+
+
+@njit(cache=True)
+def worlds(e: Any) -> np.ndarray:
+    """Return the scratch records of the worlds."""
+    return carray(_pointer(e.worlds), e.worlds_size, WORLD_DTYPE)
+
+
+@njit(cache=True)
+def delays(e: Any) -> np.ndarray:
+    """Return the recorded latencies: requested, at the exchange, heard; ns."""
+    return carray(_pointer(e.delays), (e.delays_size, 3), np.int64)
+
+
+@njit(cache=True)
+def tiers(e: Any) -> np.ndarray:
+    """Return the fee tiers: traded value from which one holds, maker and taker share."""
+    return carray(_pointer(e.tiers), (e.tiers_size, 3), np.float64)
+
+
+@njit(cache=True)
+def slots(e: Any) -> np.ndarray:
+    """Return when the orders of an order-by-order tape arrived, by slot."""
+    return carray(_pointer(e.slots), e.slots_size, np.int64)

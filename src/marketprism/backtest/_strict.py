@@ -1,0 +1,163 @@
+"""Strict mode: the exchange's side of a market, feed events and requests in the order of exchange time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from marketprism.backtest import _views as view
+from marketprism.backtest._book import ask_down, ask_gone, bid_gone, bid_up, clear
+from marketprism.backtest._layout import NEVER, NO_ASK, NO_BID
+from marketprism.backtest._margin import liquidate, pay_funding
+from marketprism.backtest._match import cross, move_level, trade
+from marketprism.backtest._requests import serve
+from marketprism.backtest._rules import rules
+
+__all__ = ["run_strict"]
+
+_NEVER, _NO_BID, _NO_ASK = int(NEVER), int(NO_BID), int(NO_ASK)
+
+
+@njit(cache=True)
+def _trade(e: Any, index: int, kind: int, tick: int, quantity: float, ts: int) -> None:
+    """Take a trade; one without an aggressor bought where it is at the best ask or above, sold at the best bid or below."""
+    market = view.markets(e)[index]
+    if kind == 6:
+        if market.ask != _NO_ASK and tick >= market.ask:
+            kind = 4
+        elif market.bid != _NO_BID and tick <= market.bid:
+            kind = 5
+        else:
+            return
+    if kind == 4 and market.sells > 0:
+        trade(e, index, -1, tick, quantity, ts)
+    elif kind == 5 and market.buys > 0:
+        trade(e, index, 1, tick, quantity, ts)
+
+
+@njit(cache=True)
+def _other(e: Any, index: int, event: Any, kind: int) -> None:
+    """Take an event that is no level."""
+    market, rule = view.markets(e)[index], rules(e)[index]
+    ts = event.exchange_ts
+    if kind <= 6:
+        if not rule.blind:
+            _trade(e, index, kind, np.int64(event.tick), event.quantity, ts)
+    elif kind <= 9:
+        clear(e, market, kind, np.int64(event.tick))
+        if kind == 9 and rule.blind:
+            rule.blind = 2
+            rule.timer_ts = ts
+            market.request_ts = min(market.request_ts, ts)
+    elif kind == 10:
+        rule.gaps += 1
+        if not rule.blind:
+            rule.blind_since = ts
+        rule.blind = 1
+        rule.timer_ts = _NEVER
+    elif kind == 11:
+        pay_funding(e, index, np.int64(event.tick), event.quantity)
+
+
+@njit(cache=True)
+def _reached(market: Any, rule: Any) -> bool:
+    return bool(
+        (market.bid != _NO_BID and market.bid <= rule.trigger_low)
+        or (market.ask != _NO_ASK and market.ask >= rule.trigger_high)
+    )
+
+
+@njit(cache=True)
+def _full(e: Any) -> bool:
+    """Return whether the pools may not hold what one more event causes."""
+    clock = view.clock(e)
+    active = len(view.orders(e)) - clock.orders_free
+    return bool(clock.orders_free < 256 or clock.messages_free < 2 * active + 256)
+
+
+@njit(cache=True)
+def run_strict(e: Any, index: int, until: int) -> bool:
+    """Let the exchange of one market do everything up to and including ``until``; False: a pool must grow first."""
+    events, depth, heads = view.events(e), view.depth(e), view.heads(e)
+    market, rule = view.markets(e)[index], rules(e)[index]
+    at, end = market.exchange_at, market.end
+    bids = 2 * market.offset - market.low
+    asks = bids + market.size
+    margined, crosses = rule.margined != 0, rule.fill_on_cross != 0
+    done = True
+    while True:
+        while at < end and not events[at].kind & 64:
+            at += 1
+        ts = events[at].exchange_ts if at < end else _NEVER
+        if ts > market.request_ts:
+            if market.request_ts > until:
+                break
+            if _full(e):
+                done = False
+                break
+            if at >= end:
+                rule.over = 1
+            ts = market.request_ts
+            serve(e, index, ts)
+            if margined and _reached(market, rule):
+                liquidate(e, index, ts)
+            continue
+        if ts > until or at >= end:
+            break
+        event = events[at]
+        kind = event.kind & 63
+        if kind > 3:
+            if kind > 6 or market.sells > 0 or market.buys > 0:
+                if _full(e):
+                    done = False
+                    break
+                _other(e, index, event, kind)
+                if margined and _reached(market, rule):
+                    liquidate(e, index, ts)
+            at += 1
+            continue
+        at += 1
+        tick = np.int64(event.tick)
+        quantity = event.quantity
+        if kind & 1:
+            place = asks + tick
+            before = depth[place]
+            depth[place] = quantity
+            head = heads[place]
+            if head >= 0:
+                move_level(e, index, head, before, quantity)
+            if kind == 3:
+                if tick != market.ask:
+                    continue
+                ask_gone(e, market, tick)
+            else:
+                market.highest_ask = max(market.highest_ask, tick)
+                if tick >= market.ask:
+                    continue
+                ask_down(e, market, tick)
+                if crosses and market.buys > 0 and tick <= market.own_high_buy and not rule.blind:
+                    cross(e, index, 1, tick, quantity, ts)
+        else:
+            place = bids + tick
+            before = depth[place]
+            depth[place] = quantity
+            head = heads[place]
+            if head >= 0:
+                move_level(e, index, head, before, quantity)
+            if kind == 2:
+                if tick != market.bid:
+                    continue
+                bid_gone(e, market, tick)
+            else:
+                market.lowest_bid = min(market.lowest_bid, tick)
+                if tick <= market.bid:
+                    continue
+                bid_up(e, market, tick)
+                if crosses and market.sells > 0 and tick >= market.own_low_sell and not rule.blind:
+                    cross(e, index, -1, tick, quantity, ts)
+        if margined and _reached(market, rule):
+            liquidate(e, index, ts)
+    market.exchange_at = at
+    return done

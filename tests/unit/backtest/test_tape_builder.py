@@ -1,0 +1,380 @@
+"""Tapes from event blocks: sequencing, gaps, clocks, lots; the same best quotes as the Book after every message."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.unit.backtest.replay import same_as_book, times_and_bests
+
+import marketprism as mp
+from marketprism.backtest.codes import TapeFlag, TapeKind
+from marketprism.backtest.tape import Tape
+from marketprism.backtest.tape_builder import TapeBuilder, build_tape
+from marketprism.book import BookConfig
+from marketprism.core.block import EventBlock, concat, payload_event
+from marketprism.core.errors import ConfigError, DataError
+from marketprism.core.instrument import Instrument
+from marketprism.core.kinds import EventKind, Flag, GapReason
+from marketprism.core.rows import empty_rows
+
+SPOT = Instrument(
+    exchange="binance", market_type="spot", symbol="BTC-USDT", tick_size=Decimal("0.1"), sequencing="binance_spot"
+)
+PLAIN = Instrument(exchange="sim", market_type="spot", symbol="A-B", tick_size=Decimal("0.1"))
+SNAPSHOT, DELTA, TRADE, QUOTE, GAP = (
+    EventKind.BOOK_SNAPSHOT,
+    EventKind.BOOK_DELTA,
+    EventKind.TRADE,
+    EventKind.QUOTE,
+    EventKind.GAP,
+)
+ADD, MODIFY, DELETE, EXECUTE = (
+    EventKind.ORDER_ADD,
+    EventKind.ORDER_MODIFY,
+    EventKind.ORDER_DELETE,
+    EventKind.ORDER_EXECUTE,
+)
+
+
+def message(kind: EventKind, ts: int, levels: list[tuple[int, int, float]], ids=(-1, -1, -1), recv: int | None = None):
+    rows = empty_rows(len(levels))
+    rows["kind"], rows["ts_event"], rows["ts_recv"] = kind, ts, ts + 5 if recv is None else recv
+    rows["first_id"], rows["event_id"], rows["previous_id"] = ids
+    for row, (side, price, quantity) in zip(rows, levels, strict=True):
+        row["side"], row["price"], row["quantity"] = side, price, quantity
+    rows["flags"][0] |= Flag.FIRST
+    rows["flags"][-1] |= Flag.LAST
+    return rows
+
+
+def block(*messages: np.ndarray, instrument: Instrument = PLAIN) -> EventBlock:
+    return EventBlock(np.concatenate(messages), (instrument,))
+
+
+def told(tape: Tape) -> list[tuple[str, int, float]]:
+    return [(TapeKind(e["kind"] & 63).name, int(e["tick"]), float(e["quantity"])) for e in tape.events]
+
+
+BOOK = message(SNAPSHOT, 100, [(1, 99, 2.0), (1, 98, 1.0), (-1, 101, 3.0), (-1, 102, 0.25)])
+
+
+def test_levels_and_trades_in_order() -> None:
+    blk = block(
+        BOOK,
+        message(TRADE, 110, [(1, 101, 1.0)]),
+        message(DELTA, 120, [(-1, 101, 2.0), (-1, 102, 0.0), (1, 97, 4.0)]),
+        message(TRADE, 130, [(-1, 99, 0.5)]),
+        message(TRADE, 140, [(0, 100, 0.5)]),
+    )
+    tape = build_tape([blk])
+    assert told(tape) == [
+        ("CLEAR", 0, 0.0),
+        ("BID", 99, 2.0),
+        ("BID", 98, 1.0),
+        ("ASK", 101, 3.0),
+        ("ASK", 102, 0.25),
+        ("BUY_TRADE", 101, 1.0),
+        ("NO_ASK", 102, 0.0),
+        ("ASK", 101, 2.0),
+        ("BID", 97, 4.0),
+        ("SELL_TRADE", 99, 0.5),
+        ("TRADE", 100, 0.5),
+    ]
+    assert (tape.events["kind"] >> 6 == 3).all()
+    assert (tape.events["local_ts"] - tape.events["exchange_ts"] == 5).all()
+    assert tape.lot_size == Decimal("0.01")
+    assert tape.tick_size == Decimal("0.1")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_block_boundaries_do_not_matter(size: int) -> None:
+    blk = block(BOOK, message(DELTA, 110, [(1, 100, 1.0), (1, 99, 0.0)]), message(TRADE, 120, [(1, 101, 1.0)]))
+    whole, parts = build_tape([blk]), build_tape(blk.chunks(size))
+    assert whole.events.tobytes() == parts.events.tobytes()
+
+
+def test_sequencing_drops_stale_updates_and_turns_gaps_into_events() -> None:
+    snapshot = [(1, 99, 2.0), (-1, 101, 3.0)]
+    blk = block(
+        message(TRADE, 90, [(1, 101, 1.0)]),
+        message(SNAPSHOT, 100, snapshot, (10, 10, -1)),
+        message(DELTA, 110, [(1, 98, 9.0)], (8, 10, -1)),  # stale
+        message(DELTA, 120, [(1, 98, 1.0)], (11, 12, -1)),
+        message(DELTA, 130, [(1, 97, 5.0)], (15, 16, -1)),  # 13 and 14 are missing
+        message(TRADE, 135, [(-1, 98, 0.5)]),
+        message(SNAPSHOT, 140, [(1, 96, 1.0), (-1, 105, 1.0)], (16, 16, -1)),
+        instrument=SPOT,
+    )
+    builder = TapeBuilder(SPOT)
+    builder.push(blk)
+    tape = builder.finish()
+    assert [name for name, _, _ in told(tape)] == [
+        *("CLEAR", "BID", "ASK", "BID", "GAP", "SELL_TRADE", "CLEAR", "BID", "BID", "ASK"),
+    ]
+    assert told(tape)[-3:] == [("BID", 97, 5.0), ("BID", 96, 1.0), ("ASK", 105, 1.0)] or told(tape)[-3:] == [
+        ("CLEAR", 0, 0.0),
+        ("BID", 96, 1.0),
+        ("ASK", 105, 1.0),
+    ]
+    report = builder.report
+    assert report.gaps == 1
+    assert report.trades == 1
+    assert report.left_out == {"trades before the first book": 1}
+    assert report.book["stale_dropped"] >= 1
+    assert same_as_book(tape, blk) > 0
+
+
+def test_gap_row_and_quotes_after_it() -> None:
+    row, own = payload_event(GAP, ts_event=120, ts_recv=125, reason=GapReason.DISCONNECT)
+    blk = EventBlock(
+        np.concatenate(
+            [
+                message(QUOTE, 100, [(1, 99, 2.0), (-1, 101, 3.0)]),
+                message(QUOTE, 110, [(1, 100, 1.0)]),
+                row,
+                message(QUOTE, 130, [(-1, 103, 3.0)]),
+                message(QUOTE, 140, [(1, 101, 3.0), (-1, 0, 0.0)]),
+            ]
+        ),
+        (PLAIN,),
+        {int(GAP): own},
+    )
+    tape = build_tape([blk])
+    assert [name for name, _, _ in told(tape)] == [
+        *("CLEAR", "BID", "ASK", "NO_BID", "BID", "GAP", "CLEAR", "ASK", "NO_ASK", "BID"),
+    ]
+    assert same_as_book(tape, blk) == 4
+
+
+def test_crossed_book_heals() -> None:
+    blk = block(
+        BOOK,
+        message(DELTA, 110, [(1, 101, 1.0)]),  # locked: a reader takes the ask for gone
+        message(DELTA, 120, [(1, 101, 0.0)]),
+        message(DELTA, 130, [(1, 102, 1.0)]),  # crossed
+        message(DELTA, 140, [(1, 102, 0.0), (-1, 101, 1.0)]),
+    )
+    assert same_as_book(build_tape([blk]), blk) == 3
+
+
+def test_message_crossing_on_the_way_only() -> None:
+    blk = block(BOOK, message(DELTA, 110, [(1, 101, 1.0), (1, 102, 1.0), (-1, 101, 0.0), (-1, 102, 0.0), (-1, 103, 1)]))
+    tape = build_tape([blk])
+    assert [name for name, _, _ in told(tape)][5:] == ["NO_ASK", "NO_ASK", "BID", "BID", "ASK"]
+    assert same_as_book(tape, blk) == 2
+
+
+def test_snapshot_of_a_known_book_is_told_as_differences() -> None:
+    blk = block(BOOK, message(SNAPSHOT, 110, [(1, 99, 2.0), (1, 97, 1.0), (-1, 101, 4.0), (-1, 102, 0.25)]))
+    assert told(build_tape([blk]))[5:] == [("NO_BID", 98, 0.0), ("BID", 97, 1.0), ("ASK", 101, 4.0)]
+
+
+def test_only_the_best_levels() -> None:
+    blk = block(BOOK, message(DELTA, 110, [(1, 99, 0.0)]), message(DELTA, 120, [(1, 100, 7.0)]))
+    tape = build_tape([blk], levels=1)
+    assert told(tape) == [
+        *(("CLEAR", 0, 0.0), ("BID", 99, 2.0), ("ASK", 101, 3.0)),
+        *(("NO_BID", 99, 0.0), ("BID", 98, 1.0), ("NO_BID", 98, 0.0), ("BID", 100, 7.0)),
+    ]
+    assert same_as_book(tape, blk) == 3
+
+
+def test_orders_add_up_to_levels() -> None:
+    def order(kind: EventKind, ts: int, number: int, side: int, price: int, quantity: float) -> np.ndarray:
+        rows = message(kind, ts, [(side, price, quantity)])
+        rows["event_id"] = number
+        return rows
+
+    blk = block(
+        order(ADD, 10, 1, 1, 99, 2.0),
+        order(ADD, 20, 2, 1, 99, 3.0),
+        order(ADD, 30, 3, -1, 101, 1.0),
+        order(EXECUTE, 40, 1, 0, 0, 0.5),
+        order(MODIFY, 50, 2, 1, 98, 1.0),
+        order(DELETE, 60, 3, -1, 101, 0.0),
+        order(DELETE, 70, 77, -1, 101, 0.0),  # unknown
+    )
+    tape = build_tape([blk])
+    assert told(tape) == [
+        *(("CLEAR", 0, 0.0), ("BID", 99, 2.0), ("BID", 99, 5.0), ("ASK", 101, 1.0), ("BID", 99, 4.5)),
+        *(("BID", 99, 1.5), ("BID", 98, 1.0), ("NO_ASK", 101, 0.0)),
+    ]
+    assert same_as_book(tape, blk) == 7
+
+
+def test_events_out_of_exchange_order_stand_twice() -> None:
+    blk = block(
+        BOOK,
+        message(TRADE, 130, [(1, 101, 1.0)], recv=140),
+        message(DELTA, 120, [(1, 100, 1.0)], recv=141),
+        message(DELTA, 115, [(1, 100, 2.0)], recv=142),  # its feed is at 120 already
+        message(DELTA, 150, [(1, 100, 3.0)], recv=160),
+    )
+    builder = TapeBuilder(PLAIN)
+    builder.push(blk)
+    tape = builder.finish()
+    assert builder.report.held == 1
+    assert builder.report.twice > 0
+    by = {flag: tape.events[(tape.events["kind"] & flag) != 0] for flag in (TapeFlag.EXCHANGE, TapeFlag.LOCAL)}
+    assert len(by[TapeFlag.EXCHANGE]) == len(by[TapeFlag.LOCAL]) == 9
+    assert by[TapeFlag.EXCHANGE]["exchange_ts"].tolist()[5:] == [120, 120, 130, 150]
+    assert by[TapeFlag.LOCAL]["local_ts"].tolist()[5:] == [140, 141, 142, 160]
+    assert by[TapeFlag.EXCHANGE]["quantity"].tolist()[5:] == [1.0, 2.0, 1.0, 3.0]
+    assert len(list(times_and_bests(tape, TapeFlag.EXCHANGE))) == 4
+
+
+def test_negative_latency_is_refused_shifted_or_replaced() -> None:
+    blk = block(BOOK, message(DELTA, 200, [(1, 100, 1.0)], recv=170), message(TRADE, 205, [(1, 101, 1.0)], recv=190))
+    with pytest.raises(DataError, match="received 30 ns before"):
+        build_tape([blk])
+    builder = TapeBuilder(PLAIN, negative_latency="shift", base_latency_ns=7)
+    builder.push(blk)
+    tape = builder.finish()
+    assert (builder.report.worst_latency_ns, builder.report.shift_ns) == (-30, 37)
+    local = tape.events[(tape.events["kind"] & TapeFlag.LOCAL) != 0]
+    assert local["local_ts"].tolist()[-2:] == [207, 227]
+    same = build_tape([blk], latency_ns=50)
+    assert (same.events["local_ts"] - same.events["exchange_ts"] == 50).all()
+    assert len(same) == 7
+
+
+def test_funding_is_paid_when_due_by_the_last_announced_rate() -> None:
+    def funding(ts: int, **own: float) -> tuple[np.ndarray, np.ndarray]:
+        return payload_event(EventKind.FUNDING_RATE, ts_event=ts, ts_recv=ts + 5, **own)
+
+    pairs = [
+        funding(110, rate=1e-4, funding_time=150, mark_price=10.0, predicted=True),
+        funding(120, rate=2e-4, funding_time=150, mark_price=10.2, predicted=True),
+        funding(152, rate=9e-4, funding_time=150, mark_price=10.2, predicted=True),  # too late
+        funding(154, rate=3e-4, funding_time=900, mark_price=10.2, predicted=True),  # after the tape
+        funding(160, rate=5e-4, funding_time=158, predicted=False),
+    ]
+    for i, (row, _) in enumerate(pairs):
+        row["payload"] = i
+    rows = np.concatenate([BOOK, *(row for row, _ in pairs), message(TRADE, 170, [(1, 101, 1.0)])])
+    blk = EventBlock(rows, (PLAIN,), {int(EventKind.FUNDING_RATE): np.concatenate([own for _, own in pairs])})
+    tape = build_tape(blk.chunks(3))
+    paid = tape.events[(tape.events["kind"] & 63) == TapeKind.FUNDING]
+    assert paid["exchange_ts"].tolist() == [150, 158]
+    assert paid["quantity"].tolist() == [2e-4, 5e-4]
+    assert paid["tick"].tolist() == [102, 0]
+    assert (paid["local_ts"] - paid["exchange_ts"] == 5).all()
+
+
+def test_what_is_left_out_is_counted() -> None:
+    auction = message(TRADE, 120, [(1, 101, 1.0)])
+    auction["flags"] |= Flag.AUCTION
+    row, own = payload_event(EventKind.OPEN_INTEREST, ts_event=130, ts_recv=135)
+    blk = EventBlock(
+        np.concatenate([BOOK, auction, message(TRADE, 125, [(1, 101, 0.0)]), row, message(DELTA, 140, [(1, 5, 1.0)])]),
+        (PLAIN,),
+        {int(EventKind.OPEN_INTEREST): own},
+    )
+    builder = TapeBuilder(PLAIN, reach_ticks=50)
+    builder.push(blk)
+    builder.finish()
+    assert builder.report.left_out == {
+        "open_interest": 1,
+        "auction trades": 1,
+        "trades of unknown size": 1,
+        "changes of far levels": 1,
+    }
+
+
+def test_lot_size() -> None:
+    blk = block(BOOK)
+    said = Instrument(exchange="sim", market_type="spot", symbol="A-B", tick_size=Decimal(1), lot_size=Decimal("0.5"))
+    assert build_tape([EventBlock(blk.rows, (said,))]).lot_size == Decimal("0.5")
+    assert build_tape([blk], lot=Decimal("0.125")).lot_size == Decimal("0.125")
+    fine = block(message(SNAPSHOT, 1, [(1, 99, 0.00000001), (-1, 101, 123456.0)]))
+    assert build_tape([fine]).lot_size == Decimal("0.00000001")
+    whole = block(message(SNAPSHOT, 1, [(1, 99, 300.0), (-1, 101, 123456.0)]))
+    assert build_tape([whole]).lot_size == 1
+
+
+def test_panel() -> None:
+    rows = np.concatenate([BOOK, BOOK])
+    rows["instrument"][4:] = 1
+    rows["price"][4:] += 1000
+    panel = EventBlock(rows, (PLAIN, SPOT))
+    assert build_tape([panel], SPOT).ticks() == (1098, 1102)
+    with pytest.raises(DataError, match="2 instruments"):
+        build_tape([panel])
+    other = Instrument(exchange="x", market_type="spot", symbol="C-D", tick_size=Decimal(1))
+    with pytest.raises(DataError, match="has no x:spot:C-D"):
+        build_tape([panel], other)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"negative_latency": "shfit"},
+        {"latency_ns": -1},
+        {"base_latency_ns": -1},
+        {"levels": 0},
+        {"reach_ticks": 0},
+        {"lot": Decimal(0)},
+    ],
+)
+def test_bad_options(option: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=str(next(iter(option)))):
+        TapeBuilder(PLAIN, **option)
+
+
+def test_bad_data() -> None:
+    with pytest.raises(DataError, match="no block"):
+        build_tape([])
+    update = block(message(DELTA, 1, [(1, 99, 1.0), (-1, 101, 1.0)]))
+    with pytest.raises(DataError, match="no book began"):
+        build_tape([update])
+    assert len(build_tape([update], book=BookConfig(start="first_update"))) >= 3
+    with pytest.raises(DataError, match="traded at 5,000 ticks"):
+        build_tape([block(BOOK, message(TRADE, 110, [(1, 5000, 1.0)]))], reach_ticks=100)
+    with pytest.raises(DataError, match="at most 2,147,483,647"):
+        build_tape([block(message(SNAPSHOT, 1, [(1, 2**33, 1.0)]))])
+
+
+def test_simulated_market() -> None:
+    source = mp.open_source("sim:?duration=60&seed=3")
+    blk = concat(source)
+    tape = build_tape([blk])
+    assert same_as_book(tape, blk) > 100
+    assert tape.events.tobytes() == build_tape(source).events.tobytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("levels", [None, 20])
+def test_binance_capture(data_dir: Path, levels: int | None) -> None:
+    source = mp.open_source(f"binance-ws:{data_dir}/binance_ws_20240808/usdm_btcusdt_20240808.gz")
+    blk = concat(source)[:250_000]
+    with pytest.raises(DataError, match="see the future"):
+        build_tape([blk])
+    builder = TapeBuilder(source.instrument, negative_latency="shift", levels=levels)
+    builder.push(blk)
+    tape = builder.finish()
+    assert 1_200_000_000 < builder.report.shift_ns < 1_400_000_000
+    assert same_as_book(tape, blk, builder.report.shift_ns) > 10_000
+    low, high = tape.ticks()
+    assert high - low < 1 << 22
+
+
+@pytest.mark.slow
+def test_lobster(data_dir: Path) -> None:
+    source = mp.open_source(f"lobster:{data_dir}/lobster/LOBSTER_SampleFile_GOOG_2012-06-21_10.zip")
+    blk = concat(source)[:60_000]
+    assert same_as_book(build_tape([blk]), blk) > 20_000
+
+
+@pytest.mark.slow
+def test_level_1(data_dir: Path) -> None:
+    folder = data_dir / "us_equity_l1_201310"
+    blk = concat(mp.open_source(f"us-l1:{folder}/bac_20131007_quote.zip,{folder}/bac_20131007_trade.zip"))[:100_000]
+    builder = TapeBuilder(blk.instrument)
+    builder.push(blk)
+    tape = builder.finish()
+    assert same_as_book(tape, blk) > 20_000
+    assert builder.report.trades > 1000
+    assert tape.lot_size == 1
