@@ -20,7 +20,7 @@ PEERS = {
 """Name of a peer and what its environment holds; the first is the peer itself."""
 
 
-class PeerMissing(RuntimeError):
+class PeerMissingError(RuntimeError):
     """The environment of a peer is not there and cannot be made."""
 
 
@@ -29,7 +29,7 @@ def peer_python(name: str) -> Path:
 
     Raises
     ------
-    PeerMissing
+    PeerMissingError
         It cannot be made: no registry, no build for this platform.
     """
     folder = Path(os.environ.get("MARKETPRISM_PEERS", Path(__file__).resolve().parents[1])) / f".venv-{name}"
@@ -43,7 +43,7 @@ def peer_python(name: str) -> Path:
     done = subprocess.run([*command, *PEERS[name]], capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
-        raise PeerMissing(f"{PEERS[name][0]} cannot be installed: {reason}")
+        raise PeerMissingError(f"{PEERS[name][0]} cannot be installed: {reason}")
     ready.write_text(wanted)
     return python
 
@@ -53,7 +53,7 @@ def main() -> int:
     for name in sys.argv[1:] or ["hftbacktest"]:
         try:
             print(peer_python(name))
-        except PeerMissing as missing:
+        except PeerMissingError as missing:
             print(missing, file=sys.stderr)
             return 1
     return 0

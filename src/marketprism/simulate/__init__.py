@@ -1,4 +1,4 @@
-"""Market generators: Markov and queue-reactive books, the queue race, Hawkes flow, agents; each streams like a source."""
+"""Market generators: Markov and queue-reactive books, queue race, Hawkes flow, agents; all stream like a source."""
 
 from __future__ import annotations
 
