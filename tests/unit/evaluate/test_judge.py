@@ -50,7 +50,8 @@ def test_shape_of_the_results(judgement):
     result = judgement.models["lightgbm"].horizons["3_buckets"]
     assert set(result.metrics) == {
         "ic", "ic_after_latency", "ic_ir", "rank_ic", "auc", "average_precision", "brier_skill", "log_loss_skill",
-        "ece", "hit_rate", "turnover", "gross_pnl_bps", "net_pnl_bps", "gross_sharpe", "net_sharpe", "gross_per_unit_bps",
+        "ece", "hit_rate", "turnover", "gross_pnl_bps", "net_pnl_bps", "gross_sharpe", "net_sharpe",
+        "gross_per_unit_bps",
     }  # fmt: skip
     assert result.by_series == {}
     assert result.fold_ic.height == len(judgement.folds) == 3
