@@ -21,7 +21,7 @@ from marketprism.core.instrument import Instrument
 from marketprism.core.kinds import EventKind, Flag
 from marketprism.core.rows import ROW_DTYPE
 
-__all__ = ["TapeBuilder", "TapeReport", "build_tape"]
+__all__ = ["TapeBuilder", "TapeReport", "tape_from_source"]
 
 _NO_LOT = Decimal("0.00000001")
 _ROOM = 65_536
@@ -36,10 +36,10 @@ _CHANGES[0, [Change.BID, Change.ASK, Change.CLEAR, Change.LOST]] = (
 )
 _CHANGES[1] = _CHANGES[0]
 _CHANGES[1, [Change.BID, Change.ASK]] = TapeKind.NO_BID, TapeKind.NO_ASK
+_ORDERS = (EventKind.ORDER_ADD, EventKind.ORDER_MODIFY, EventKind.ORDER_DELETE, EventKind.ORDER_EXECUTE)
 _TOLD = (
     *(EventKind.BOOK_SNAPSHOT, EventKind.BOOK_DELTA, EventKind.QUOTE, EventKind.TRADE, EventKind.GAP),
-    *(EventKind.ORDER_ADD, EventKind.ORDER_MODIFY, EventKind.ORDER_DELETE, EventKind.ORDER_EXECUTE),
-    EventKind.FUNDING_RATE,
+    *(*_ORDERS, EventKind.FUNDING_RATE),
 )
 
 
@@ -118,8 +118,11 @@ class TapeBuilder:
     Notes
     -----
     A feed's (book's, trades') exchange times never run back: one that does is held at the latest seen and counted.
-    Trades of unknown size, trades of call auctions and all before the first book are left out and counted. Funding
-    is paid at ``funding_time`` by the last rate that was announced before it; a settled rate overrules a predicted one.
+    A trade stands before the book's changes of the same exchange time, so that a queue model can tell the change it
+    caused from cancellations; an order-by-order stream keeps its own order. Trades of unknown size, of call auctions,
+    against hidden orders (the queue shown does not move) and all before the first book are left out and counted.
+    Funding is paid at ``funding_time`` by the last rate that was announced before it; a settled rate overrules a
+    predicted one.
 
     Raises
     ------
@@ -160,7 +163,7 @@ class TapeBuilder:
         self._count = 0
         self._open = np.zeros(0, ROW_DTYPE)
         self._latest = {"book": -(2**63), "trades": -(2**63)}
-        self._begun = False
+        self._begun = self._by_order = False
         self._reach, self._centre = reach_ticks, 0
         self._decimals = 0
         self._funding: dict[int, tuple[float, float, bool]] = {}
@@ -192,13 +195,16 @@ class TapeBuilder:
         other = ~np.isin(rows["kind"], _TOLD)
         for kind, n in zip(*np.unique(rows["kind"][other], return_counts=True), strict=True):
             self.report.leave_out(EventKind(kind).name.lower(), int(n))
+        self._by_order |= bool(np.isin(rows["kind"], _ORDERS).any())
         changes = self._changes.changes(rows)
         trade = np.flatnonzero(rows["kind"] == EventKind.TRADE)
-        auction = (rows["flags"][trade] & Flag.AUCTION) != 0
-        unsized = ~auction & ~(rows["quantity"][trade] > 0)
+        flags, sized = rows["flags"][trade], rows["quantity"][trade] > 0
+        auction = (flags & Flag.AUCTION) != 0
+        hidden = ~auction & ((flags & Flag.HIDDEN) != 0)
         self.report.leave_out("auction trades", int(auction.sum()))
-        self.report.leave_out("trades of unknown size", int(unsized.sum()))
-        trade = trade[~(auction | unsized)]
+        self.report.leave_out("hidden trades", int(hidden.sum()))
+        self.report.leave_out("trades of unknown size", int((~auction & ~hidden & ~sized).sum()))
+        trade = trade[~auction & ~hidden & sized]
         if not self._begun:
             start = np.flatnonzero(changes["change"] == Change.CLEAR)
             begin = int(changes["row"][start[0]]) if start.size else len(rows)
@@ -217,7 +223,7 @@ class TapeBuilder:
             centre = int(bids.max() if bids.size else asks.min())
             if centre + self._reach > _MOST_TICK:
                 raise DataError(
-                    f"the best price of {self.instrument.key} was {centre:,} ticks, a tape holds at most {_MOST_TICK:,}",
+                    f"the best price of {self.instrument.key} was {centre:,} ticks, tapes hold up to {_MOST_TICK:,}",
                     hint="give the instrument its true tick size, or lower reach_ticks",
                 )
             self._centre, self._begun = centre, True
@@ -231,7 +237,7 @@ class TapeBuilder:
                 f"first best price {self._centre:,}",
                 hint="raise reach_ticks, or split the recording",
             )
-        keep = (changes["change"] > Change.ASK) | (np.abs(changes["tick"] - self._centre) <= self._reach)
+        keep: np.ndarray = (changes["change"] > Change.ASK) | (np.abs(changes["tick"] - self._centre) <= self._reach)
         self.report.leave_out("changes of far levels", int((~keep).sum()))
         return keep
 
@@ -348,7 +354,7 @@ class TapeBuilder:
         events = self._events
         if self._latency is not None:
             events = events[np.argsort(events["exchange_ts"], kind="stable")]
-        ordered = in_two_orders(events)
+        ordered = in_two_orders(events, trades_first=not self._by_order)
         self.report.twice, self.report.events = len(ordered) - len(events), len(ordered)
         self._events = np.zeros(0, EVENT_DTYPE)
         lot = self._lot
@@ -358,8 +364,8 @@ class TapeBuilder:
         return Tape(ordered, self.instrument.tick_size, lot, self.instrument.key)
 
 
-def build_tape(
-    blocks: Iterable[EventBlock],
+def tape_from_source(
+    source: Iterable[EventBlock],
     instrument: Instrument | None = None,
     *,
     lot: Decimal | None = None,
@@ -374,8 +380,8 @@ def build_tape(
 
     Parameters
     ----------
-    blocks : iterable of EventBlock
-        A source or blocks of one stream.
+    source : iterable of EventBlock
+        A source, or the blocks of one stream.
     instrument : Instrument, optional
         Which one of a panel; not needed where there is one.
     lot, latency_ns, negative_latency, base_latency_ns, levels, reach_ticks, book
@@ -396,12 +402,12 @@ def build_tape(
     >>> from marketprism.simulate.market import MarkovMarket
     >>> from marketprism.simulate.config import MarketConfig
     >>> market = MarkovMarket(MarketConfig(duration_s=5.0))
-    >>> tape = build_tape(market.blocks(), latency_ns=1_000_000)
+    >>> tape = tape_from_source(market.blocks(), latency_ns=1_000_000)
     >>> tape.key == market.instrument.key, bool((tape.events["local_ts"] - tape.events["exchange_ts"] == 10**6).all())
     (True, True)
     """
     builder: TapeBuilder | None = None
-    for block in blocks:
+    for block in source:
         if builder is None:
             builder = TapeBuilder(
                 instrument or block.instrument,

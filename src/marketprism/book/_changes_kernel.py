@@ -152,16 +152,32 @@ def _touch_all(
     n = 0
     for i in range(first, end):
         row = rows[i]
-        side = row.side
+        side, there = row.side, False
         if _ORDER_FIRST <= row.kind <= _ORDER_LAST:
             order = orders[_slot_of(orders, row.event_id)]
             if order.side != 0:
                 n = _touch(touched, n, s, ladder, overflow, order.side, order.price)
+                there = (side == 0 or side == order.side) and row.price == order.price
                 side = side if side != 0 else order.side
         elif row.kind != _DELTA:
             continue
-        if side != 0 and row.price > 0:
+        if side != 0 and row.price > 0 and not there:
             n = _touch(touched, n, s, ladder, overflow, side, row.price)
+    return n
+
+
+@njit(cache=True)
+def _tell_touched(
+    out: np.ndarray, n: int, row: int, s: Any, ladder: np.ndarray, overflow: np.ndarray, touched: np.ndarray, count: int
+) -> int:
+    """Emit what the touched levels hold now, those that went first."""
+    for removals in (True, False):
+        for i in range(count):
+            level = touched[i]
+            now = level_quantity(s, ladder, overflow, level.side, level.key)
+            if (now == 0.0) == removals and (now > 0.0 or level.before > 0.0):
+                tick = level.key if level.side == 0 else -level.key
+                n = _emit(out, n, row, level.side, tick, now)
     return n
 
 
@@ -260,13 +276,7 @@ def run_messages(
                 n = _difference(out, n, last, 0, old_bids, bids, removals)
                 n = _difference(out, n, last, 1, old_asks, asks, removals)
         elif s.counters[_APPLIED] != applied:
-            for removals in (True, False):
-                for i in range(count):
-                    level = touched[i]
-                    now = level_quantity(s, ladder, overflow, level.side, level.key)
-                    if (now == 0.0) == removals and (now > 0.0 or level.before > 0.0):
-                        tick = level.key if level.side == 0 else -level.key
-                        n = _emit(out, n, last, level.side, tick, now)
+            n = _tell_touched(out, n, last, s, ladder, overflow, touched, count)
         if crossed and not _crossed(s, overflow):
             for side in range(2):
                 ticks, held_there = _window(s, ladder, bits, overflow, side, 1)

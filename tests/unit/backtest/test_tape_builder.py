@@ -12,7 +12,7 @@ from tests.unit.backtest.replay import same_as_book, times_and_bests
 import marketprism as mp
 from marketprism.backtest.codes import TapeFlag, TapeKind
 from marketprism.backtest.tape import Tape
-from marketprism.backtest.tape_builder import TapeBuilder, build_tape
+from marketprism.backtest.tape_builder import TapeBuilder, tape_from_source
 from marketprism.book import BookConfig
 from marketprism.core.block import EventBlock, concat, payload_event
 from marketprism.core.errors import ConfigError, DataError
@@ -69,7 +69,7 @@ def test_levels_and_trades_in_order() -> None:
         message(TRADE, 130, [(-1, 99, 0.5)]),
         message(TRADE, 140, [(0, 100, 0.5)]),
     )
-    tape = build_tape([blk])
+    tape = tape_from_source([blk])
     assert told(tape) == [
         ("CLEAR", 0, 0.0),
         ("BID", 99, 2.0),
@@ -92,32 +92,29 @@ def test_levels_and_trades_in_order() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_block_boundaries_do_not_matter(size: int) -> None:
     blk = block(BOOK, message(DELTA, 110, [(1, 100, 1.0), (1, 99, 0.0)]), message(TRADE, 120, [(1, 101, 1.0)]))
-    whole, parts = build_tape([blk]), build_tape(blk.chunks(size))
+    whole, parts = tape_from_source([blk]), tape_from_source(blk.chunks(size))
     assert whole.events.tobytes() == parts.events.tobytes()
 
 
-def test_sequencing_drops_stale_updates_and_turns_gaps_into_events() -> None:
+@pytest.mark.parametrize(("last_id", "found"), [(16, [("BID", 96, 1.0)]), (15, [("BID", 97, 5.0), ("BID", 96, 1.0)])])
+def test_sequencing_drops_stale_updates_and_turns_gaps_into_events(last_id: int, found: list[object]) -> None:
     snapshot = [(1, 99, 2.0), (-1, 101, 3.0)]
     blk = block(
         message(TRADE, 90, [(1, 101, 1.0)]),
         message(SNAPSHOT, 100, snapshot, (10, 10, -1)),
         message(DELTA, 110, [(1, 98, 9.0)], (8, 10, -1)),  # stale
         message(DELTA, 120, [(1, 98, 1.0)], (11, 12, -1)),
-        message(DELTA, 130, [(1, 97, 5.0)], (15, 16, -1)),  # 13 and 14 are missing
+        message(DELTA, 130, [(1, 97, 5.0)], (15, 16, -1)),  # 13 and 14 are missing: held for a snapshot
         message(TRADE, 135, [(-1, 98, 0.5)]),
-        message(SNAPSHOT, 140, [(1, 96, 1.0), (-1, 105, 1.0)], (16, 16, -1)),
+        message(SNAPSHOT, 140, [(1, 96, 1.0), (-1, 105, 1.0)], (last_id, last_id, -1)),
         instrument=SPOT,
     )
     builder = TapeBuilder(SPOT)
     builder.push(blk)
     tape = builder.finish()
-    assert [name for name, _, _ in told(tape)] == [
-        *("CLEAR", "BID", "ASK", "BID", "GAP", "SELL_TRADE", "CLEAR", "BID", "BID", "ASK"),
-    ]
-    assert told(tape)[-3:] == [("BID", 97, 5.0), ("BID", 96, 1.0), ("ASK", 105, 1.0)] or told(tape)[-3:] == [
-        ("CLEAR", 0, 0.0),
-        ("BID", 96, 1.0),
-        ("ASK", 105, 1.0),
+    assert told(tape) == [
+        *(("CLEAR", 0, 0.0), ("BID", 99, 2.0), ("ASK", 101, 3.0), ("BID", 98, 1.0), ("GAP", 0, 0.0)),
+        *(("SELL_TRADE", 98, 0.5), ("CLEAR", 0, 0.0), *found, ("ASK", 105, 1.0)),
     ]
     report = builder.report
     assert report.gaps == 1
@@ -142,7 +139,7 @@ def test_gap_row_and_quotes_after_it() -> None:
         (PLAIN,),
         {int(GAP): own},
     )
-    tape = build_tape([blk])
+    tape = tape_from_source([blk])
     assert [name for name, _, _ in told(tape)] == [
         *("CLEAR", "BID", "ASK", "NO_BID", "BID", "GAP", "CLEAR", "ASK", "NO_ASK", "BID"),
     ]
@@ -157,24 +154,24 @@ def test_crossed_book_heals() -> None:
         message(DELTA, 130, [(1, 102, 1.0)]),  # crossed
         message(DELTA, 140, [(1, 102, 0.0), (-1, 101, 1.0)]),
     )
-    assert same_as_book(build_tape([blk]), blk) == 3
+    assert same_as_book(tape_from_source([blk]), blk) == 3
 
 
 def test_message_crossing_on_the_way_only() -> None:
     blk = block(BOOK, message(DELTA, 110, [(1, 101, 1.0), (1, 102, 1.0), (-1, 101, 0.0), (-1, 102, 0.0), (-1, 103, 1)]))
-    tape = build_tape([blk])
+    tape = tape_from_source([blk])
     assert [name for name, _, _ in told(tape)][5:] == ["NO_ASK", "NO_ASK", "BID", "BID", "ASK"]
     assert same_as_book(tape, blk) == 2
 
 
 def test_snapshot_of_a_known_book_is_told_as_differences() -> None:
     blk = block(BOOK, message(SNAPSHOT, 110, [(1, 99, 2.0), (1, 97, 1.0), (-1, 101, 4.0), (-1, 102, 0.25)]))
-    assert told(build_tape([blk]))[5:] == [("NO_BID", 98, 0.0), ("BID", 97, 1.0), ("ASK", 101, 4.0)]
+    assert told(tape_from_source([blk]))[5:] == [("NO_BID", 98, 0.0), ("BID", 97, 1.0), ("ASK", 101, 4.0)]
 
 
 def test_only_the_best_levels() -> None:
     blk = block(BOOK, message(DELTA, 110, [(1, 99, 0.0)]), message(DELTA, 120, [(1, 100, 7.0)]))
-    tape = build_tape([blk], levels=1)
+    tape = tape_from_source([blk], levels=1)
     assert told(tape) == [
         *(("CLEAR", 0, 0.0), ("BID", 99, 2.0), ("ASK", 101, 3.0)),
         *(("NO_BID", 99, 0.0), ("BID", 98, 1.0), ("NO_BID", 98, 0.0), ("BID", 100, 7.0)),
@@ -197,7 +194,7 @@ def test_orders_add_up_to_levels() -> None:
         order(DELETE, 60, 3, -1, 101, 0.0),
         order(DELETE, 70, 77, -1, 101, 0.0),  # unknown
     )
-    tape = build_tape([blk])
+    tape = tape_from_source([blk])
     assert told(tape) == [
         *(("CLEAR", 0, 0.0), ("BID", 99, 2.0), ("BID", 99, 5.0), ("ASK", 101, 1.0), ("BID", 99, 4.5)),
         *(("BID", 99, 1.5), ("BID", 98, 1.0), ("NO_ASK", 101, 0.0)),
@@ -226,17 +223,36 @@ def test_events_out_of_exchange_order_stand_twice() -> None:
     assert len(list(times_and_bests(tape, TapeFlag.EXCHANGE))) == 4
 
 
+def test_a_trade_comes_before_the_book_change_of_its_time() -> None:
+    blk = block(
+        BOOK,
+        message(DELTA, 110, [(-1, 101, 2.0)]),
+        message(TRADE, 110, [(1, 101, 1.0)]),  # heard with the change it caused
+        message(DELTA, 120, [(-1, 101, 1.0)]),
+        message(TRADE, 120, [(1, 101, 1.0)], recv=127),  # heard after it
+    )
+    tape = tape_from_source([blk])
+    assert told(tape)[5:] == [
+        *(("BUY_TRADE", 101, 1.0), ("ASK", 101, 2.0), ("BUY_TRADE", 101, 1.0), ("ASK", 101, 1.0)),
+        ("BUY_TRADE", 101, 1.0),
+    ]
+    assert [TapeFlag(k & 192) for k in tape.events["kind"][7:].tolist()] == [
+        *(TapeFlag.EXCHANGE, TapeFlag.EXCHANGE | TapeFlag.LOCAL, TapeFlag.LOCAL),
+    ]
+    assert same_as_book(tape, blk) == 4
+
+
 def test_negative_latency_is_refused_shifted_or_replaced() -> None:
     blk = block(BOOK, message(DELTA, 200, [(1, 100, 1.0)], recv=170), message(TRADE, 205, [(1, 101, 1.0)], recv=190))
     with pytest.raises(DataError, match="received 30 ns before"):
-        build_tape([blk])
+        tape_from_source([blk])
     builder = TapeBuilder(PLAIN, negative_latency="shift", base_latency_ns=7)
     builder.push(blk)
     tape = builder.finish()
     assert (builder.report.worst_latency_ns, builder.report.shift_ns) == (-30, 37)
     local = tape.events[(tape.events["kind"] & TapeFlag.LOCAL) != 0]
     assert local["local_ts"].tolist()[-2:] == [207, 227]
-    same = build_tape([blk], latency_ns=50)
+    same = tape_from_source([blk], latency_ns=50)
     assert (same.events["local_ts"] - same.events["exchange_ts"] == 50).all()
     assert len(same) == 7
 
@@ -256,7 +272,7 @@ def test_funding_is_paid_when_due_by_the_last_announced_rate() -> None:
         row["payload"] = i
     rows = np.concatenate([BOOK, *(row for row, _ in pairs), message(TRADE, 170, [(1, 101, 1.0)])])
     blk = EventBlock(rows, (PLAIN,), {int(EventKind.FUNDING_RATE): np.concatenate([own for _, own in pairs])})
-    tape = build_tape(blk.chunks(3))
+    tape = tape_from_source(blk.chunks(3))
     paid = tape.events[(tape.events["kind"] & 63) == TapeKind.FUNDING]
     assert paid["exchange_ts"].tolist() == [150, 158]
     assert paid["quantity"].tolist() == [2e-4, 5e-4]
@@ -266,10 +282,14 @@ def test_funding_is_paid_when_due_by_the_last_announced_rate() -> None:
 
 def test_what_is_left_out_is_counted() -> None:
     auction = message(TRADE, 120, [(1, 101, 1.0)])
-    auction["flags"] |= Flag.AUCTION
+    auction["flags"] |= np.uint8(Flag.AUCTION)
+    hidden = message(TRADE, 122, [(1, 100, 1.0)])
+    hidden["flags"] |= np.uint8(Flag.HIDDEN)
     row, own = payload_event(EventKind.OPEN_INTEREST, ts_event=130, ts_recv=135)
     blk = EventBlock(
-        np.concatenate([BOOK, auction, message(TRADE, 125, [(1, 101, 0.0)]), row, message(DELTA, 140, [(1, 5, 1.0)])]),
+        np.concatenate(
+            [BOOK, auction, hidden, message(TRADE, 125, [(1, 101, 0.0)]), row, message(DELTA, 140, [(1, 5, 1.0)])]
+        ),
         (PLAIN,),
         {int(EventKind.OPEN_INTEREST): own},
     )
@@ -279,6 +299,7 @@ def test_what_is_left_out_is_counted() -> None:
     assert builder.report.left_out == {
         "open_interest": 1,
         "auction trades": 1,
+        "hidden trades": 1,
         "trades of unknown size": 1,
         "changes of far levels": 1,
     }
@@ -287,12 +308,12 @@ def test_what_is_left_out_is_counted() -> None:
 def test_lot_size() -> None:
     blk = block(BOOK)
     said = Instrument(exchange="sim", market_type="spot", symbol="A-B", tick_size=Decimal(1), lot_size=Decimal("0.5"))
-    assert build_tape([EventBlock(blk.rows, (said,))]).lot_size == Decimal("0.5")
-    assert build_tape([blk], lot=Decimal("0.125")).lot_size == Decimal("0.125")
+    assert tape_from_source([EventBlock(blk.rows, (said,))]).lot_size == Decimal("0.5")
+    assert tape_from_source([blk], lot=Decimal("0.125")).lot_size == Decimal("0.125")
     fine = block(message(SNAPSHOT, 1, [(1, 99, 0.00000001), (-1, 101, 123456.0)]))
-    assert build_tape([fine]).lot_size == Decimal("0.00000001")
+    assert tape_from_source([fine]).lot_size == Decimal("0.00000001")
     whole = block(message(SNAPSHOT, 1, [(1, 99, 300.0), (-1, 101, 123456.0)]))
-    assert build_tape([whole]).lot_size == 1
+    assert tape_from_source([whole]).lot_size == 1
 
 
 def test_panel() -> None:
@@ -300,12 +321,12 @@ def test_panel() -> None:
     rows["instrument"][4:] = 1
     rows["price"][4:] += 1000
     panel = EventBlock(rows, (PLAIN, SPOT))
-    assert build_tape([panel], SPOT).ticks() == (1098, 1102)
+    assert tape_from_source([panel], SPOT).ticks() == (1098, 1102)
     with pytest.raises(DataError, match="2 instruments"):
-        build_tape([panel])
+        tape_from_source([panel])
     other = Instrument(exchange="x", market_type="spot", symbol="C-D", tick_size=Decimal(1))
     with pytest.raises(DataError, match="has no x:spot:C-D"):
-        build_tape([panel], other)
+        tape_from_source([panel], other)
 
 
 @pytest.mark.parametrize(
@@ -326,23 +347,23 @@ def test_bad_options(option: dict[str, object]) -> None:
 
 def test_bad_data() -> None:
     with pytest.raises(DataError, match="no block"):
-        build_tape([])
+        tape_from_source([])
     update = block(message(DELTA, 1, [(1, 99, 1.0), (-1, 101, 1.0)]))
     with pytest.raises(DataError, match="no book began"):
-        build_tape([update])
-    assert len(build_tape([update], book=BookConfig(start="first_update"))) >= 3
+        tape_from_source([update])
+    assert len(tape_from_source([update], book=BookConfig(start="first_update"))) >= 3
     with pytest.raises(DataError, match="traded at 5,000 ticks"):
-        build_tape([block(BOOK, message(TRADE, 110, [(1, 5000, 1.0)]))], reach_ticks=100)
-    with pytest.raises(DataError, match="at most 2,147,483,647"):
-        build_tape([block(message(SNAPSHOT, 1, [(1, 2**33, 1.0)]))])
+        tape_from_source([block(BOOK, message(TRADE, 110, [(1, 5000, 1.0)]))], reach_ticks=100)
+    with pytest.raises(DataError, match="up to 2,147,483,647"):
+        tape_from_source([block(message(SNAPSHOT, 1, [(1, 2**33, 1.0)]))])
 
 
 def test_simulated_market() -> None:
-    source = mp.open_source("sim:?duration=60&seed=3")
+    source = mp.open_source("sim:?minutes=1&seed=3")
     blk = concat(source)
-    tape = build_tape([blk])
+    tape = tape_from_source([blk])
     assert same_as_book(tape, blk) > 100
-    assert tape.events.tobytes() == build_tape(source).events.tobytes()
+    assert tape.events.tobytes() == tape_from_source(source).events.tobytes()
 
 
 @pytest.mark.slow
@@ -351,7 +372,7 @@ def test_binance_capture(data_dir: Path, levels: int | None) -> None:
     source = mp.open_source(f"binance-ws:{data_dir}/binance_ws_20240808/usdm_btcusdt_20240808.gz")
     blk = concat(source)[:250_000]
     with pytest.raises(DataError, match="see the future"):
-        build_tape([blk])
+        tape_from_source([blk])
     builder = TapeBuilder(source.instrument, negative_latency="shift", levels=levels)
     builder.push(blk)
     tape = builder.finish()
@@ -365,7 +386,7 @@ def test_binance_capture(data_dir: Path, levels: int | None) -> None:
 def test_lobster(data_dir: Path) -> None:
     source = mp.open_source(f"lobster:{data_dir}/lobster/LOBSTER_SampleFile_GOOG_2012-06-21_10.zip")
     blk = concat(source)[:60_000]
-    assert same_as_book(build_tape([blk]), blk) > 20_000
+    assert same_as_book(tape_from_source([blk]), blk) > 20_000
 
 
 @pytest.mark.slow
