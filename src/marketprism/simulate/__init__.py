@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from marketprism.simulate.agents import AgentMarket, AgentMarketConfig, agent_accounts
 from marketprism.simulate.config import FlowConfig, MarketConfig
 from marketprism.simulate.cont_de_larrard import up_probability, up_probability_table
 from marketprism.simulate.cst import QueueRates
@@ -19,11 +20,15 @@ from marketprism.simulate.hawkes_fit import HawkesFit, fit_hawkes, hawkes_log_li
 from marketprism.simulate.hawkes_market import HawkesMarket, HawkesMarketConfig
 from marketprism.simulate.imbalance_reactive import ImbalanceRates, ImbalanceReactiveConfig, ImbalanceReactiveMarket
 from marketprism.simulate.market import MarkovMarket
+from marketprism.simulate.models import MODELS, MarketModel, market_config, open_market
 from marketprism.simulate.queue_race import QueueRaceConfig, QueueRaceMarket
 from marketprism.simulate.queue_reactive import QueueReactiveConfig, QueueReactiveMarket, ReactiveRates
 from marketprism.simulate.stream import Market
 
 __all__ = [
+    "MODELS",
+    "AgentMarket",
+    "AgentMarketConfig",
     "FeedConfig",
     "FlowConfig",
     "HawkesEvents",
@@ -36,6 +41,7 @@ __all__ = [
     "ImbalanceReactiveMarket",
     "Market",
     "MarketConfig",
+    "MarketModel",
     "MarkovMarket",
     "QueueRaceConfig",
     "QueueRaceMarket",
@@ -44,9 +50,12 @@ __all__ = [
     "QueueReactiveMarket",
     "ReactiveRates",
     "ResidualTest",
+    "agent_accounts",
     "fit_hawkes",
     "hawkes_log_likelihood",
+    "market_config",
     "mid_up_table",
+    "open_market",
     "residual_test",
     "residuals",
     "simulate_hawkes",

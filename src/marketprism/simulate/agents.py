@@ -14,6 +14,7 @@ from marketprism.core.timebase import NS
 from marketprism.simulate.agents_kernel import (
     AGENT_DTYPE,
     AGENTS_DTYPE,
+    DOWN,
     INFORMED,
     MAKER,
     MAX_LAYERS,
@@ -261,7 +262,7 @@ class _Book(RingBook):
             state[name] = getattr(config, name)
         agents = np.zeros(config.agents, AGENT_DTYPE)
         roles = np.array([_ROLES.index(role) for role in config.roles])
-        agents["role"], agents["orders"], agents["since_ns"] = roles, -1, -1
+        agents["role"], agents["orders"], agents["since_ns"] = roles, -1, DOWN
         agents["half_spread"][roles == MAKER] = config.maker_half_spread + 0.5 * np.arange(config.makers)
         first = np.searchsorted(roles, [NOISE, INFORMED, MAKER, SPOOFER, SPOOFER + 1])
         queues = np.full((2, 2, MASK + 1), -1, np.int64)

@@ -4,6 +4,9 @@ Orders at one price form a linked list, first come first served. Every row is la
 whose resting order was taken.
 """
 
+# mypy: disable-error-code="no-any-return"
+# Kernels read records and array items, whose static type is Any.
+
 from __future__ import annotations
 
 import math
@@ -17,6 +20,7 @@ from marketprism.simulate.ring import MASK, RING_FIELDS, change, exponential, ge
 __all__ = [
     "AGENTS_DTYPE",
     "AGENT_DTYPE",
+    "DOWN",
     "INFORMED",
     "MAKER",
     "MAX_ROWS",
@@ -33,6 +37,8 @@ _MATCHES = 16
 MAX_LAYERS = 8
 MAX_ROWS = 2 * _MATCHES + 4
 _NEAR = 5
+DOWN = np.iinfo(np.int64).min
+"""``since_ns`` of a spoofer whose wall is down (times before the opening are negative)."""
 
 AGENTS_DTYPE = np.dtype(
     [
@@ -71,7 +77,7 @@ AGENT_DTYPE = np.dtype(
         ("inventory", np.int64),  # lots
         ("half_spread", np.float64),  # makers, ticks
         ("orders", np.int64, (1 + MAX_LAYERS,)),  # makers: bid, ask; spoofers: genuine, layers; -1 is none
-        ("since_ns", np.int64),  # spoofers: when the layers were put up, or -1
+        ("since_ns", np.int64),  # spoofers: when the layers were put up, or DOWN
     ],
     align=True,
 )
@@ -237,9 +243,9 @@ def _quote(state: Any, floor: Floor, who: int) -> int:
     for slot in range(2):
         side = 1 if slot == 0 else -1
         if side > 0:
-            price = min(int(math.floor(fair - agent["half_spread"])), state["ask"] - 1)
+            price = min(math.floor(fair - agent["half_spread"]), state["ask"] - 1)
         else:
-            price = max(int(math.ceil(fair + agent["half_spread"])), state["bid"] + 1)
+            price = max(math.ceil(fair + agent["half_spread"]), state["bid"] + 1)
         wanted = side * agent["inventory"] < state["maker_limit"]
         k = agent["orders"][slot]
         if k >= 0 and wanted and floor.orders[k]["price"] == price:
@@ -260,7 +266,7 @@ def _spoof(state: Any, floor: Floor, who: int, rng: np.random.Generator) -> int:
     """Put up layers against a small order of the other side, or take everything down; levels of the message."""
     agent = floor.agents[who]
     m = 0
-    if agent["since_ns"] < 0:
+    if agent["since_ns"] == DOWN:
         # The small order brings the inventory back; flat, a coin decides.
         side = -1 if agent["inventory"] > 0 else 1
         if agent["inventory"] == 0 and rng.random() < 0.5:
@@ -290,7 +296,7 @@ def _spoof(state: Any, floor: Floor, who: int, rng: np.random.Generator) -> int:
         for slot in range(1 + state["spoof_layers"]):
             standing |= agent["orders"][slot] >= 0
         if not standing:
-            agent["since_ns"] = -1
+            agent["since_ns"] = DOWN
     return m
 
 

@@ -10,12 +10,14 @@ from marketprism.book.views import ViewStatus
 from marketprism.core.block import concat
 from marketprism.core.errors import ConfigError
 from marketprism.core.kinds import EventKind, Flag
+from marketprism.simulate.agents import AgentMarket, AgentMarketConfig
 from marketprism.simulate.hawkes_market import HawkesMarket, HawkesMarketConfig
 from marketprism.simulate.imbalance_reactive import ImbalanceReactiveConfig, ImbalanceReactiveMarket
 from marketprism.simulate.queue_race import QueueRaceConfig, QueueRaceMarket
 from marketprism.simulate.queue_reactive import QueueReactiveConfig, QueueReactiveMarket
 
 MARKETS = [
+    (AgentMarket, AgentMarketConfig),
     (QueueRaceMarket, QueueRaceConfig),
     (QueueReactiveMarket, QueueReactiveConfig),
     (ImbalanceReactiveMarket, ImbalanceReactiveConfig),

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import numpy as np
+import polars as pl
 import pytest
 
-from marketprism.core.errors import ConfigError, SourceError
+from marketprism.core.block import concat
+from marketprism.core.errors import ConfigError, MarketPrismError, SourceError
 from marketprism.core.timebase import parse_time
+from marketprism.factors.config import EngineConfig
+from marketprism.factors.engine import FactorEngine
 from marketprism.ingest.registry import formats, open_source
+from marketprism.simulate.models import MODELS, market_config, open_market
+from marketprism.simulate.queue_reactive import QueueReactiveConfig
 
 
 def _all(text):
@@ -72,6 +79,74 @@ def test_out_of_range_and_unknown_options_are_refused():
         open_source("sim:?minutes=-1")
     with pytest.raises(ConfigError, match="did you mean 'seed'"):
         open_source("sim:?sed=1")
+
+
+@pytest.mark.parametrize("model", list(MODELS))
+def test_every_model_streams(model):
+    source, rows = _all(f"sim:?model={model}&seed=5&minutes=2&symbol=ABC-USD")
+    assert source.model == model
+    assert source.instrument.key == "sim:spot:ABC-USD"
+    expected = concat(open_market(model, market_config(model, {"seed": 5, "duration_s": 120.0})).blocks()).rows
+    np.testing.assert_array_equal(rows, expected)
+    assert len(rows) > 200
+    assert "simulated" in source.report.facts["model"]
+
+
+def test_default_model_is_the_markov_book():
+    _, named = _all("sim:?model=markov&minutes=1")
+    _, plain = _all("sim:?minutes=1")
+    _, market = _all("sim:?model=cst&minutes=1")
+    _, independent = _all("sim:?flow=independent&minutes=1")
+    np.testing.assert_array_equal(named, plain)
+    np.testing.assert_array_equal(market, independent)
+    assert len(market) != len(plain)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model=hawks", "did you mean 'hawkes'"),
+        ("model=agents&depth=5", "the model agents has no depth"),
+        ("model=cst&flow=correlated", "the model cst has no flow"),
+        ("config=nowhere.json", "cannot be read"),
+    ],
+)
+def test_what_a_model_has_not_is_refused(text, message):
+    with pytest.raises(MarketPrismError, match=message):
+        open_source(f"sim:?{text}")
+
+
+def test_configuration_comes_from_a_file_and_options_go_over_it(tmp_path):
+    file = tmp_path / "market.json"
+    config = QueueReactiveConfig(seed=9, follow=0.4, duration_s=30.0)
+    file.write_bytes(msgspec.json.encode(config))
+    assert open_source(f"sim:?model=queue_reactive&config={file}").config == config
+    assert open_source(f"sim:?model=queue_reactive&config={file}&seed=2").config == config.replace(seed=2)
+    with pytest.raises(ConfigError, match="has no key 'follow'"):
+        open_source(f"sim:?model=hawkes&config={file}")
+    file.write_text("[1]")
+    with pytest.raises(SourceError, match="no JSON object"):
+        open_source(f"sim:?config={file}")
+
+
+def test_the_configuration_of_another_model_is_refused():
+    with pytest.raises(ConfigError, match="of hawkes was a QueueReactiveConfig"):
+        open_market("hawkes", QueueReactiveConfig())
+    with pytest.raises(ConfigError, match="model was 'none'"):
+        open_market("none", QueueReactiveConfig())
+    with pytest.raises(ConfigError, match="model was 'none'"):
+        market_config("none")
+
+
+@pytest.mark.parametrize("model", list(MODELS))
+def test_factors_of_every_model(model):
+    source = open_source(f"sim:?model={model}&seed=5&minutes=6")
+    engine = FactorEngine(EngineConfig.from_mapping({"buckets": {"t_target_s": 5.0}}), instrument=source.instrument)
+    frame = pl.concat([*(engine.push(block) for block in source), engine.flush()])
+    assert frame.height > 20
+    assert frame["queue_imbalance"].is_not_null().mean() > 0.9
+    assert frame["queue_imbalance"].std() > 0.05
+    assert frame["volume"].sum() > 0
 
 
 def test_a_path_is_refused():
