@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
+from numba import njit
 
 from marketprism.backtest._layout import EVENT_DTYPE
 from marketprism.backtest.codes import TapeFlag, TapeKind
 from marketprism.core.errors import DataError
 
-__all__ = ["EVENT_DTYPE", "Tape"]
+__all__ = ["EVENT_DTYPE", "Tape", "order_slot"]
 
 _MOST_TICKS = 1 << 22
 _LEVELS = (TapeKind.BID, TapeKind.ASK, TapeKind.NO_BID, TapeKind.NO_ASK)
 _PRICED = (*_LEVELS, TapeKind.BUY_TRADE, TapeKind.SELL_TRADE, TapeKind.TRADE)
+
+
+@njit(cache=True)
+def order_slot(event: Any) -> tuple[int, int]:
+    """Return the side (1 buys, -1 sells) and the slot of an ORDER event; kernels may call it.
+
+    A slot is an order's number on its tape, from 0, free again once the order is gone: 23 bits, the upper seven in
+    ``flags`` below the side's bit.
+    """
+    return (1 if event.flags & 128 else -1), (event.flags & 127) << 16 | event.slot
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def _touch_all(
             order = orders[_slot_of(orders, row.event_id)]
             if order.side != 0:
                 n = _touch(touched, n, s, ladder, overflow, order.side, order.price)
-                there = (side == 0 or side == order.side) and row.price == order.price
+                there = side in (0, order.side) and row.price == order.price
                 side = side if side != 0 else order.side
         elif row.kind != _DELTA:
             continue
