@@ -88,7 +88,7 @@ def check_leaks(
         series, an array of shape (n,) or (n, F), or a mapping of arrays. Fewer rows are fine (buckets out of
         events) if the result has a column ``ts_known`` (or ``ts_recv``): each row must then appear once it is known.
         It starts afresh in each call (a new FactorEngine, not flushed: the flush closes a bucket early).
-    tape : polars.DataFrame, pandas.DataFrame or EventBlock
+    tape : polars.DataFrame, pandas.DataFrame or Series, ndarray, mapping of arrays, or EventBlock
         In the order of receipt; the function gets the same kind, and pandas' index counts as times. A leak that
         already lies in a column of the tape cannot be seen by changing the tape: :func:`suspected_leaks` finds those.
     samples : int, default 24
@@ -273,8 +273,8 @@ class _Probe:
         if hasattr(self, "full"):
             if table.columns != self.full.columns:
                 raise DataError(f"on {what} the columns were {table.columns}", hint=f"expected {self.full.columns}")
-            if self.aligned and table.height != len(part):
-                raise DataError(f"{what}: {len(part)} rows gave {table.height}", hint="return a row for each row")
+            if self.aligned and table.height != (rows := _rows(part)):
+                raise DataError(f"{what}: {rows} rows gave {table.height}", hint="return a row for each row")
         return table
 
     def _differences(self, ours: pl.DataFrame, theirs: pl.DataFrame, rows: int) -> list[tuple[str, int, float]]:
@@ -293,6 +293,11 @@ class _Probe:
                 row = rows - 1 if missing else int(unequal[-1])
                 found.append((name, row, math.nan if size is None else float(size)))  # type: ignore[arg-type]
         return found
+
+
+def _rows(part: Any) -> int:
+    """Rows of what a factor function was given."""
+    return len(next(iter(part.values())) if isinstance(part, Mapping) else part)
 
 
 def _first(true_from: Callable[[int], bool], last: int) -> int:

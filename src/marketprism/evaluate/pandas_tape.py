@@ -13,7 +13,7 @@ from marketprism.evaluate.user_columns import as_polars
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["PandasTape"]
+__all__ = ["PandasTape", "SeriesTape"]
 
 _Ints = npt.NDArray[np.int64]
 
@@ -62,3 +62,19 @@ class PandasTape(FrameTape):
         late = late.astype(frame.dtypes).set_axis(frame.index[row + 1 : row + 2], axis=0)
         joined = pd.concat([frame.iloc[: row + 1], late, frame.iloc[row + 1 :]])
         return joined.reset_index(drop=True) if isinstance(frame.index, pd.RangeIndex) else joined
+
+
+class SeriesTape(PandasTape):
+    """Tape of a pandas series; the function gets series."""
+
+    def __init__(self, series: Any, event: str | None, received: str | None) -> None:
+        self._name = series.name
+        super().__init__(series.to_frame("values"), event, received)
+
+    def cut(self, n: int) -> Any:
+        """Return the first ``n`` rows."""
+        return super().cut(n)["values"].rename(self._name)
+
+    def rearranged(self, index: _Ints) -> Any:
+        """Return the tape with row i holding the contents of row ``index[i]``; the index stays."""
+        return super().rearranged(index)["values"].rename(self._name)

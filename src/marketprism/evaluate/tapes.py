@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -163,12 +164,12 @@ class BlockTape:
 
 
 def open_tape(tape: Any, event: str | None, received: str | None) -> Tape:
-    """Wrap a Polars or pandas frame or an event block.
+    """Wrap a Polars or pandas frame, a pandas series, an event block, an array, or a mapping of arrays.
 
     Raises
     ------
     DataError
-        Neither of them, or rows out of order.
+        None of them, or rows out of order.
     """
     import polars as pl
 
@@ -177,7 +178,14 @@ def open_tape(tape: Any, event: str | None, received: str | None) -> Tape:
     if isinstance(tape, pl.DataFrame):
         return FrameTape(tape, event, received)
     if hasattr(tape, "iloc") and hasattr(tape, "reset_index"):
-        from marketprism.evaluate.pandas_tape import PandasTape
+        from marketprism.evaluate.pandas_tape import PandasTape, SeriesTape
 
-        return PandasTape(tape, event, received)
-    raise DataError(f"the tape was a {type(tape).__name__}", hint="pass a Polars or pandas frame, or an EventBlock")
+        return (PandasTape if hasattr(tape, "columns") else SeriesTape)(tape, event, received)
+    if isinstance(tape, (np.ndarray, Mapping)):
+        from marketprism.evaluate.array_tape import ArrayTape
+
+        return ArrayTape(tape, event, received)
+    raise DataError(
+        f"the tape was a {type(tape).__name__}",
+        hint="pass a Polars or pandas frame, a NumPy array, a dict of arrays, or an EventBlock",
+    )
