@@ -22,6 +22,7 @@ from marketprism.models.size import model_size
 from marketprism.pipelines.gate_document import gate_document
 from marketprism.pipelines.gate_measure import Latency, measure_coverage, measure_latency, serve
 from marketprism.pipelines.gate_side import Side, check_comparable, open_side
+from marketprism.pipelines.run_ledger import trial_config_hash
 from marketprism.pipelines.runtime import Say, silent
 from marketprism.report.page import render_page
 from marketprism.store.ledger import Ledger, Trial
@@ -102,7 +103,8 @@ def gate(
     out : Path, optional
         Folder for ``gate.html`` and ``gate.json``.
     ledger : Ledger, optional
-        Gets the verdict.
+        Gets the verdict. The candidate is one trial together with its run, and a trial of its own if that was kept
+        out of the ledger.
     say : callable
         Told how far it is.
 
@@ -258,7 +260,7 @@ def _record(ledger: Ledger, adoption: Adoption, side: Side, trading: Trading) ->
     hashes = side.summary["hashes"]
     trial = Trial(
         data_hash=hashes["data"],
-        config_hash=hashes["config"],
+        config_hash=trial_config_hash(side.config),
         factor_hash=hashes["factors"],
         code_version=hashes["code"],
         model=side.model,

@@ -33,8 +33,8 @@ class Side:
         The run.
     model : str
         Name of the model in it.
-    summary : dict
-        The run's ``summary.json``.
+    summary, config : dict
+        The run's ``summary.json`` and ``config.json``.
     costs : CostConfig
         Of the run.
     seed, replications : int
@@ -54,6 +54,7 @@ class Side:
     folder: Path
     model: str
     summary: dict[str, Any]
+    config: dict[str, Any]
     costs: CostConfig
     seed: int
     replications: int
@@ -98,6 +99,7 @@ def open_side(text: str) -> Side:
         folder,
         model,
         summary,
+        config,
         CostConfig.from_mapping(judged.get("costs", {})),
         int(judged.get("seed", 0)),
         int(judged.get("replications", 1000)),

@@ -14,6 +14,7 @@ from marketprism.evaluate.checklist import answer_questions
 from marketprism.evaluate.evidence import Evidence, gather_evidence
 from marketprism.evaluate.judge import judge
 from marketprism.evaluate.judgement import Judgement
+from marketprism.evaluate.trials import Trials
 from marketprism.ingest.source import Source
 from marketprism.pipelines.collect import Collected, collect, pick_duration, span_of
 from marketprism.pipelines.judgement_document import judgement_verdict
@@ -131,7 +132,8 @@ def run(
     }
     mark = time.perf_counter()
     case = Case(collected.frame, judgement, source.instruments, collected.mids)
-    evidence = _evidence(case, config, hashes, source.spec, ledger, say) if config.evidence.enabled else None
+    trials = _recorded(case, config, hashes, source.spec, ledger)
+    evidence = _evidence(case, config, trials, say) if config.evidence.enabled else None
     seconds["evidence"] = time.perf_counter() - mark
     mark = time.perf_counter()
     say("report")
@@ -146,13 +148,13 @@ def run(
     return RunResult(summary, out, collected, judgement, seconds, evidence)
 
 
-def _evidence(
-    case: Case, config: RunConfig, hashes: dict[str, str], spec: str, ledger: Ledger | None, say: Say
-) -> Evidence:
-    trials = None
-    if ledger is not None:
-        known = {**hashes, "config": trial_config_hash(config)}
-        trials = record_run(ledger, case, known, spec, time.time_ns())
+def _recorded(case: Case, config: RunConfig, hashes: dict[str, str], spec: str, ledger: Ledger | None) -> Trials | None:
+    if ledger is None:
+        return None
+    return record_run(ledger, case, {**hashes, "config": trial_config_hash(config)}, spec, time.time_ns())
+
+
+def _evidence(case: Case, config: RunConfig, trials: Trials | None, say: Say) -> Evidence:
     return gather_evidence(case, trials, config.evidence, lambda part: say("evidence", None, part))
 
 

@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 
-def trial_config_hash(config: RunConfig) -> str:
-    """Hash what can change the outcome of a trial: the configuration without the number of jobs.
+def trial_config_hash(config: RunConfig | Mapping[str, Any]) -> str:
+    """Hash what can change the outcome of a trial: the configuration (or its plain data) without the number of jobs.
 
     Examples
     --------
@@ -37,8 +37,8 @@ def trial_config_hash(config: RunConfig) -> str:
     >>> trial_config_hash(one) == trial_config_hash(two), trial_config_hash(one) == trial_config_hash(other)
     (True, False)
     """
-    values = config.to_mapping()
-    values["judge"].pop("jobs", None)
+    values = config.to_mapping() if isinstance(config, RunConfig) else dict(config)
+    values["judge"] = {name: value for name, value in values["judge"].items() if name != "jobs"}
     return config_hash(values)
 
 

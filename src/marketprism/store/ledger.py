@@ -31,6 +31,8 @@ _ELSEWHERE = f"name another file with --ledger or {LEDGER_VARIABLE}"
 class Trial:
     """One evaluation of one model at one horizon; the first seven fields say which, the others what came out.
 
+    What agrees in all of these but ``what`` is one trial: a gate that looks again at a recorded run tries nothing new.
+
     Attributes
     ----------
     data_hash, config_hash, factor_hash, code_version : str
@@ -109,7 +111,7 @@ class DataSet:
     data_hash, source : str
         Its events, and the text of the source that gave them last.
     trials, evaluations : int
-        Distinct trials, and evaluations with repetitions.
+        Distinct trials, whatever the kind of evaluation, and evaluations with repetitions.
     measured : int
         Trials with a Sharpe ratio: those that traded.
     sharpe_variance : float
@@ -133,6 +135,7 @@ class DataSet:
 
 
 _KEYS = tuple(field.name for field in fields(Trial))[:7]
+_SAME = _KEYS[:6]
 _COLUMNS = tuple(field.name for field in fields(Trial))
 _NUMBERS = ("ic", "sharpe", "periods_per_year", "net_bps")
 
@@ -255,8 +258,9 @@ class Ledger:
         StoreError
             As :meth:`trials`.
         """
+        statement = f"SELECT count(*) FROM (SELECT DISTINCT {', '.join(_SAME)} FROM trial WHERE data_hash = ?)"
         with self._open(write=False) as connection:
-            return int(connection.execute("SELECT count(*) FROM trial WHERE data_hash = ?", (data_hash,)).fetchone()[0])
+            return int(connection.execute(statement, (data_hash,)).fetchone()[0])
 
     def sharpe_variance(self, data_hash: str) -> float:
         """Return the variance (ddof 1) of the per-period Sharpe ratios of all trials on a data set that have one.
@@ -273,7 +277,7 @@ class Ledger:
         StoreError
             As :meth:`trials`.
         """
-        return _variance([known.trial.sharpe for known in self.trials(data_hash)])
+        return _variance([known.trial.sharpe for known in _distinct(self.trials(data_hash))])
 
     def data_sets(self) -> list[DataSet]:
         """Return what was tried on each data set, the one tried last first.
@@ -429,18 +433,27 @@ def _variance(values: Sequence[float]) -> float:
     return math.fsum((value - mean) ** 2 for value in finite) / (len(finite) - 1)
 
 
+def _distinct(found: Sequence[RecordedTrial]) -> list[RecordedTrial]:
+    """Each trial as it was evaluated first, whatever the kind of evaluation."""
+    first: dict[tuple[str, ...], RecordedTrial] = {}
+    for known in found:
+        first.setdefault(astuple(known.trial)[: len(_SAME)], known)
+    return list(first.values())
+
+
 def _data_set(name: str, found: Sequence[RecordedTrial]) -> DataSet:
-    sharpes = [known.trial.annual_sharpe for known in found]
+    tried = _distinct(found)
+    sharpes = [known.trial.annual_sharpe for known in tried]
     finite = [value for value in sharpes if math.isfinite(value)]
     newest = max(found, key=lambda known: known.last)
     return DataSet(
         data_hash=name,
         source=newest.trial.source,
-        trials=len(found),
+        trials=len(tried),
         evaluations=sum(known.times for known in found),
         measured=len(finite),
         sharpe_variance=_variance(finite),
-        best_ic=max((k.trial.ic for k in found if math.isfinite(k.trial.ic)), default=math.nan),
+        best_ic=max((k.trial.ic for k in tried if math.isfinite(k.trial.ic)), default=math.nan),
         best_sharpe=max(finite, default=math.nan),
         first=min(known.first for known in found),
         last=newest.last,

@@ -21,6 +21,7 @@ from marketprism.pipelines.gate_measure import input_weights, measure_coverage, 
 from marketprism.pipelines.gate_side import Side, check_comparable, open_side
 from marketprism.pipelines.run import run
 from marketprism.pipelines.run_config import load_run_config
+from marketprism.pipelines.run_ledger import trial_config_hash
 from marketprism.pipelines.sources import open_source
 from marketprism.store.ledger import Ledger
 
@@ -47,6 +48,13 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def side(folder: Path) -> Side:
     return open_side(f"{folder}:lightgbm")
+
+
+def test_a_run_without_evidence_is_a_trial_all_the_same(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    found = run(open_source(SIM), tmp_path / "out", load_run_config(settings=FAST), fixed_duration=True, ledger=ledger)
+    models = sorted(known.trial.model for known in ledger.trials(found.summary["hashes"]["data"]))
+    assert models == ["lightgbm", "logistic"]
 
 
 def call(*arguments: str) -> Result:
@@ -167,6 +175,8 @@ def test_the_verdict_is_written(folder: Path, second: Path, tmp_path: Path) -> N
         assert text in page
     (known,) = ledger.trials(found["hashes"]["data"])
     assert known.trial.what == "gate"
+    config = load_run_config(settings=(*FAST, "judge.models.logistic.inverse_penalty=1.0"))
+    assert known.trial.config_hash == trial_config_hash(config)  # one trial together with its run
     assert known.trial.verdict.startswith(result.adoption.verdict)
     assert known.trial.ic == pytest.approx(result.adoption.ic.candidate.value)
     assert known.trial.annual_sharpe == pytest.approx(result.adoption.sharpe.candidate.value)

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from marketprism.core.errors import Action, DataError, StoreError
@@ -46,11 +47,26 @@ def test_the_same_trial_again_is_counted_once_and_keeps_its_newest_numbers(ledge
 
 
 @pytest.mark.parametrize(
-    "change", ["config_hash", "factor_hash", "code_version", "model", "horizon", "what"]
+    "change", ["config_hash", "factor_hash", "code_version", "model", "horizon"]
 )  # fmt: skip
 def test_another_key_is_another_trial(ledger: Ledger, change: str) -> None:
     ledger.record([TRIAL, replace(TRIAL, **{change: "other"})], when=T0)
     assert ledger.count("d1") == 2
+    assert ledger.data_sets()[0].trials == 2
+
+
+def test_a_gate_on_a_recorded_run_is_kept_and_counts_as_no_further_trial(ledger: Ledger) -> None:
+    other = replace(TRIAL, model="trees", sharpe=0.05)
+    ledger.record([TRIAL, other], when=T0)
+    before = ledger.data_sets()[0]
+    ledger.record([replace(other, what="gate", sharpe=9.0, ic=0.9, verdict="REJECT")], when=T0 + 1)
+    assert [known.trial.what for known in ledger.trials("d1")] == ["run", "run", "gate"]
+    assert ledger.count("d1") == 2
+    assert ledger.sharpe_variance("d1") == pytest.approx(np.var([TRIAL.sharpe, 0.05], ddof=1))
+    assert ledger.data_sets()[0] == replace(before, evaluations=3, last=T0 + 1)
+    alone = replace(TRIAL, data_hash="d2", what="gate")
+    ledger.record([alone], when=T0)
+    assert ledger.count("d2") == 1  # its run was kept out of the ledger
 
 
 def test_data_sets_are_apart_and_the_newest_comes_first(ledger: Ledger) -> None:
