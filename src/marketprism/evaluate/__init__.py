@@ -26,6 +26,7 @@ from marketprism.evaluate.judgement import FittedModel, HorizonResult, Judgement
 from marketprism.evaluate.leaks import Leak, check_leaks
 from marketprism.evaluate.market_events import EventConfig, EventEvidence, study_events
 from marketprism.evaluate.metric import Metric
+from marketprism.evaluate.metrics import average_precision
 from marketprism.evaluate.multiple import benjamini_hochberg, bonferroni, holm
 from marketprism.evaluate.overfitting import BacktestOverfitting, backtest_overfitting
 from marketprism.evaluate.performance import (
@@ -136,6 +137,7 @@ __all__ = [
     "assess_stability",
     "assess_trend_states",
     "attribute",
+    "average_precision",
     "backtest_overfitting",
     "backtest_paths",
     "benjamini_hochberg",

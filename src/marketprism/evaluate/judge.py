@@ -258,6 +258,13 @@ def _assumptions(
         f"annualisation: a year has {', '.join(map(str, years))} trading hours; no correction for serial correlation",
         f"intervals: {config.level:.0%}, circular block bootstrap, {config.replications} replications",
     ]
+    if costs.slippage_bps:
+        lines.append(f"slippage: {costs.slippage_bps:g} bps more per unit traded")
+    if costs.notional:
+        lines.append(
+            f"market impact: {costs.impact_coefficient:g} x volatility x sqrt({costs.notional:g} of quote currency / "
+            f"notional traded in a bucket), both the means of {costs.impact_buckets} past buckets"
+        )
     lines += [
         f"{share:.0%} of {name} labels ended on the mid they began with: bucket ends are coarse for this horizon"
         for name, share in labels.stale_share.items()

@@ -8,9 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from marketprism.evaluate.arrays import equal_vectors
 from marketprism.evaluate.bootstrap import (
     BlockPlan,
+    block_length,
     interval,
+    plan_blocks,
     resample_average_precision,
     resample_sums,
     resample_weighted_auc,
@@ -132,8 +135,6 @@ def information_ratio(
     period_name : str
         Said in the note.
     """
-    from marketprism.evaluate.bootstrap import plan_blocks
-
     values = _period_ics(score, returns, period)
     note = f"{values.size} {period_name} ICs, not annualised"
     if values.size < 3:
@@ -189,7 +190,9 @@ def _auc_value(score: _Floats, positive: npt.NDArray[np.bool_]) -> float:
     return float((rankdata(score)[positive].sum() - ups * (ups + 1) / 2) / (ups * downs))
 
 
-def average_precision(score: _Floats, classes: _Classes, plan: BlockPlan, level: float = 0.95) -> Metric:
+def average_precision(
+    score: npt.ArrayLike, classes: npt.ArrayLike, plan: BlockPlan | None = None, level: float = 0.95
+) -> Metric:
     """Area under the precision-recall curve of up against the rest: how clean the highest scores are.
 
     ``sum_k (R_k - R_{k-1}) P_k`` over the distinct scores from the highest down, with recall R and precision P (no
@@ -197,13 +200,30 @@ def average_precision(score: _Floats, classes: _Classes, plan: BlockPlan, level:
 
     Parameters
     ----------
-    score : ndarray of shape (n,)
-        Finite; larger is more up.
-    classes : ndarray of int, shape (n,)
-        -1, 0, 1.
+    score : array of float, shape (n,)
+        Finite, in time order; larger is more up.
+    classes : array of int, shape (n,)
+        -1, 0, 1 (or 0, 1: the rest and up).
+    plan : BlockPlan, optional
+        Blocks over these rows; by default 1,000 replications with seed 0 and blocks for labels that do not overlap.
+    level : float, default 0.95
+        Coverage of the interval.
+
+    Raises
+    ------
+    DataError
+        Lengths differ, nothing was given, or a value is not finite.
+
+    Examples
+    --------
+    >>> found = average_precision([0.1, 0.9, 0.8, 0.3], [-1, 1, 0, 1])
+    >>> round(found.value, 4), found.null
+    (0.8333, 0.5)
     """
+    score, classes = equal_vectors(score=score, classes=classes)
+    plan = plan_blocks(score.size, block_length(score.size), 1000, 0) if plan is None else plan
     positive = classes > 0
-    share = float(positive.mean()) if positive.size else math.nan
+    share = float(positive.mean())
     value = _average_precision_value(score, positive)
     samples = resample_average_precision(score, positive, plan)
     # The base rate moves with the resample: an interval of the lift over it, put back onto the sample's own base rate.

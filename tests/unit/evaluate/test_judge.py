@@ -189,6 +189,16 @@ def test_primary_rolling_embargo_and_steps(make_tape, instruments):
     assert all(fold.purged > 2 for fold in result.folds)
 
 
+def test_slippage_and_impact_are_among_the_assumptions(make_tape, instruments):
+    tape = make_tape(400).with_columns(notional=pl.lit(1e5))
+    config = QUICK.replace(models={"logistic": {}}, control_repeats=3, horizons=["1_buckets"])
+    costly = config.replace(costs={"slippage_bps": 0.7, "notional": 5e4, "impact_coefficient": 0.5})
+    free, paid = (judge(tape, one, instruments=instruments) for one in (config, costly))
+    assert not any("slippage" in line or "impact" in line for line in free.assumptions)
+    assert any("slippage: 0.7 bps" in line for line in paid.assumptions)
+    assert any("impact: 0.5 x volatility x sqrt(50000 of" in line and "30 past" in line for line in paid.assumptions)
+
+
 def test_fixed_time_labels_and_a_mid_series(make_tape, instruments):
     tape = make_tape(400)
     mids = tape.select(

@@ -258,3 +258,20 @@ def test_average_precision_of_nothing_and_of_noise():
     constant = average_precision(np.zeros(300), np.arange(300).astype(np.int8) % 2, plan)
     assert constant.value == pytest.approx(0.5)
     assert (constant.low, constant.high) == pytest.approx((0.5, 0.5))
+
+
+def test_average_precision_of_plain_lists_makes_its_own_plan():
+    from marketprism.core.errors import DataError
+    from marketprism.evaluate import average_precision as public
+
+    rng = np.random.default_rng(5)
+    score = rng.normal(size=300)
+    up = (score + rng.normal(size=300) > 0).astype(int)
+    found = public(score.tolist(), up.tolist())
+    assert found.value == pytest.approx(average_precision_score(up, score), abs=1e-12)
+    assert found == public(score, up)
+    assert found.star
+    with pytest.raises(DataError, match="score was not finite in row 1"):
+        public([0.1, float("nan")], [0, 1])
+    with pytest.raises(DataError, match="lengths were"):
+        public([0.1, 0.2], [0, 1, 1])
