@@ -9,29 +9,35 @@ from typing import Any
 import numpy as np
 
 from marketprism.backtest._layout import NEVER
-from marketprism.backtest._rules import LEDGER_DTYPE, RULE_DTYPE, WORLD_DTYPE
+from marketprism.backtest._rules import LEDGER_DTYPE, LIMIT_DTYPE, RULE_DTYPE, WORLD_DTYPE
 from marketprism.backtest._user import FEE, LATENCY, QUEUE, compiled
 from marketprism.backtest.codes import SelfTrade
 from marketprism.backtest.config import MarketConfig
 from marketprism.backtest.latency import RecordedLatency
 from marketprism.backtest.models import MarketModels
+from marketprism.backtest.risk import RiskLimits
+from marketprism.backtest.tape import Tape, order_slots
 from marketprism.core.errors import ConfigError
 
-__all__ = ["build_ledgers", "build_rules"]
+__all__ = ["build_ledgers", "build_limits", "build_rules"]
 
 _NS_PER_MS = 1_000_000
 
 
 def build_rules(
-    configs: Sequence[MarketConfig], models: Sequence[MarketModels]
+    tapes: Sequence[Tape], configs: Sequence[MarketConfig], models: Sequence[MarketModels]
 ) -> tuple[dict[str, np.ndarray], list[Any]]:
-    """Return the rules, recorded latencies and fee tiers of the markets, and what must stay alive with them."""
+    """Return the rules, recorded latencies, fee tiers and order slots of the markets, and what must stay alive."""
     rules = np.zeros(len(configs), RULE_DTYPE)
     delays: list[np.ndarray] = []
     tiers: list[tuple[float, float, float]] = []
     keep: list[Any] = []
-    for rule, config, model in zip(rules, configs, models, strict=True):
+    slots = 0
+    for rule, tape, config, model in zip(rules, tapes, configs, models, strict=True):
         rule["timer_ts"] = NEVER
+        own = order_slots(tape)
+        rule["by_order"], rule["slots_at"] = own > 0, slots
+        slots += own
         new = config.entry_latency_ms
         cancel = new if config.cancel_latency_ms is None else config.cancel_latency_ms
         change = new if config.modify_latency_ms is None else config.modify_latency_ms
@@ -64,6 +70,7 @@ def build_rules(
         "rules": rules,
         "delays": np.ascontiguousarray(np.concatenate(delays)) if delays else np.zeros((1, 3), np.int64),
         "tiers": np.array(tiers) if tiers else np.zeros((1, 3)),
+        "slots": np.zeros(max(slots, 1), np.int64),
     }, keep
 
 
@@ -87,4 +94,52 @@ def build_ledgers(
     ledgers["rate_window"] = np.iinfo(np.int64).min
     for ledger, config in zip(ledgers, configs, strict=True):
         ledger["capital"], ledger["value"] = config.capital, config.traded_value
+        if len(config.agent_latency_ms) > agents:
+            raise ConfigError(
+                f"{len(config.agent_latency_ms)} agent latencies for {agents} agents", hint="one for each"
+            )
+        for agent, latency in enumerate(config.agent_latency_ms):
+            ledger["extra_latency"][:, agent] = round(latency * _NS_PER_MS)
     return {"ledgers": ledgers.reshape(-1), "worlds": np.zeros(lanes, WORLD_DTYPE)}
+
+
+def build_limits(
+    risk: RiskLimits | Sequence[RiskLimits], configs: Sequence[MarketConfig], lanes: int, agents: int
+) -> np.ndarray:
+    """Return the limits of all accounts: one for all, one for each agent, or one for each agent of each lane.
+
+    Raises
+    ------
+    ConfigError
+        Their number fits neither, or leverage is limited without capital.
+    """
+    each = [risk] * agents if isinstance(risk, RiskLimits) else list(risk)
+    if len(each) == agents:
+        each = each * lanes
+    if len(each) != lanes * agents:
+        raise ConfigError(
+            f"{len(each)} risk limits for {agents} agents in {lanes} lanes", hint="one, one for each agent, or for all"
+        )
+    limits = np.zeros((len(configs), len(each)), LIMIT_DTYPE)
+    limits["closing"] = limits["day"] = limits["second"] = -1
+    for name in ("variance", "equity", "peak", "trade_start", "day_start"):
+        limits[name] = math.nan
+    for at, risk_limits in enumerate(each):
+        mine = limits[:, at]
+        if risk_limits.max_leverage is not None and not all(config.capital > 0 for config in configs):
+            raise ConfigError("max_leverage needs capital", hint="set MarketConfig.capital")
+        mine["enabled"] = risk_limits.limited
+        mine["watched"] = risk_limits.watched
+        for name, value in (
+            ("max_position", risk_limits.max_position),
+            ("max_leverage", risk_limits.max_leverage),
+            ("max_trade_loss", risk_limits.max_loss_per_trade),
+            ("max_day_loss", risk_limits.max_loss_per_day),
+            ("max_drawdown", risk_limits.kill_switch_drawdown),
+            ("target_volatility", risk_limits.volatility_target),
+        ):
+            mine[name] = math.inf if value is None else value
+        mine["max_orders"] = risk_limits.max_orders_per_s or 0
+        mine["half_life"] = risk_limits.volatility_half_life_s * 1e9
+        mine["flatten"] = risk_limits.flatten
+    return limits.reshape(-1)

@@ -118,6 +118,7 @@ def set_trigger(e: Any, index: int, which: int) -> None:
     owned = ledger.capital + ledger.cash - ledger.fees + ledger.funding
     held, margin, unit = ledger.held, rule.maintenance, market.multiplier
     ledger.trigger = math.nan
+    ledger.due = 1
     if abs(held) >= 0.5 * market.lot_size:
         if market.inverse:
             need = unit * (held + margin * abs(held))

@@ -172,6 +172,8 @@ CLOCK_DTYPE = np.dtype(
         ("started", np.int64),
         ("stamp", np.int64),
         ("pending", np.int64),  # strict mode: where an interrupted step was going
+        ("short", np.int64),  # strict mode: a pool does not hold what comes next
+        ("limited", np.int64),  # some account has risk limits
     ],
     align=True,
 )

@@ -17,6 +17,8 @@ __all__ = ["liquidate", "pay_funding"]
 
 _NO_BID, _NO_ASK = int(NO_BID), int(NO_ASK)
 _LIQUIDATION = 13
+_REACH = 100
+"""Ticks from the best within which one attempt trades."""
 
 
 @njit(cache=True)
@@ -41,10 +43,11 @@ def _liquidate_one(e: Any, index: int, which: int, ts: int) -> None:
     order.shelf_quantity = order.quantity
     order.leaves = order.quantity
     order.known_leaves = order.quantity
-    order.kind = 1
+    best = market.bid if order.side < 0 else market.ask
+    order.kind = 0
     order.time_in_force = 3
-    order.tick = 0
-    order.shelf = 0
+    order.tick = best + _REACH * order.side
+    order.shelf = order.tick
     order.account = which
     order.market = index
     order.status = 0
@@ -53,7 +56,7 @@ def _liquidate_one(e: Any, index: int, which: int, ts: int) -> None:
     order.known_ts = 0
     order.sent_ts = -1
     order.references = 1
-    take(e, index, slot, ts, 0, 0, _LIQUIDATION)
+    take(e, index, slot, ts, order.tick, 0, _LIQUIDATION)
     if order.leaves < order.quantity:
         ledger.liquidations += 1
     order.references -= 1
@@ -65,20 +68,25 @@ def _liquidate_one(e: Any, index: int, which: int, ts: int) -> None:
         ledger.held = 0.0
         ledger.bankrupt = ledger.capital + ledger.cash - ledger.fees + ledger.funding <= 0.0
     set_trigger(e, index, which)
+    ledger.due = 0
 
 
 @njit(cache=True)
-def liquidate(e: Any, index: int, ts: int) -> None:
+def liquidate(e: Any, index: int, ts: int, moved: bool) -> None:
     """Liquidate every account whose price of liquidation the market has reached.
 
     A long position is valued at the best bid and a short one at the best ask; on an empty side nothing happens. What
-    the book does not take is tried again at the next change of the best.
+    the book does not take within reach is tried again at the next change of the best. Where the best has not
+    ``moved``, only accounts are looked at whose price of liquidation has: no world notices the orders of another one.
     """
     market, rule, lanes = view.markets(e)[index], rules(e)[index], view.clock(e).lanes
     if rule.blind or rule.over:
         return
     for which in range(index * lanes, (index + 1) * lanes):
         ledger = ledgers(e)[which]
+        if not (moved or ledger.due):
+            continue
+        ledger.due = 0
         long = ledger.held > 0.0 and market.bid != _NO_BID and market.bid <= ledger.trigger
         short = ledger.held < 0.0 and market.ask != _NO_ASK and market.ask >= ledger.trigger
         if long or short:

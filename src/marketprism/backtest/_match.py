@@ -20,10 +20,11 @@ from marketprism.backtest._queue import after_depth
 from marketprism.backtest._rules import ledgers, rules, worlds
 from marketprism.backtest._user import call_queue
 
-__all__ = ["available", "cross", "link", "move_level", "shown", "take", "trade", "unlink"]
+__all__ = ["available", "cross", "full", "link", "move_level", "shown", "take", "too_far", "trade", "unlink"]
 
 _NO_BID, _NO_ASK = int(NO_BID), int(NO_ASK)
 _SHADOW = 255
+_ROOM = 256
 _CANCELLED, _SELF_TRADE = 4, 4
 
 
@@ -96,6 +97,8 @@ def move_level(e: Any, index: int, head: int, before: float, after: float) -> No
         following = order.next
         if order.kind == _SHADOW:
             unlink(e, market, slot)
+        elif rule.by_order:
+            pass
         elif rule.queue_function != 0:
             order.front = call_queue(
                 rule.queue_function, order.front, before, after, order.traded, market.queue_parameter
@@ -180,6 +183,31 @@ def _range(market: Any, side: int, kind: int, limit: int) -> tuple[int, int]:
     if first in (_NO_ASK, _NO_BID):
         return 0, side
     return first, last
+
+
+@njit(cache=True)
+def full(e: Any) -> bool:
+    """Return whether the pools may not hold what one more event or request causes."""
+    clock = view.clock(e)
+    active = len(view.orders(e)) - clock.orders_free
+    return bool(clock.orders_free < _ROOM or clock.messages_free < 2 * active + _ROOM)
+
+
+@njit(cache=True)
+def too_far(e: Any, index: int, slot: int, tick: int, quantity: float) -> bool:
+    """Return whether an order of ``quantity`` may trade with more levels than the pools have room for."""
+    clock, market, order = view.clock(e), view.markets(e)[index], view.orders(e)[slot]
+    free = min(clock.orders_free, clock.messages_free - 2 * (len(view.orders(e)) - clock.orders_free))
+    at, last = _range(market, -order.side, order.kind, tick)
+    if abs(last - at) + 2 < free:
+        return False
+    levels, left = 2, quantity
+    while left > 0.0 and (last - at) * order.side >= 0 and levels < free:
+        level = shown(e, market, ledgers(e)[order.account].world, -order.side, at)
+        levels += level > 0.0
+        left -= level
+        at += order.side
+    return bool(levels >= free)
 
 
 @njit(cache=True)
@@ -308,7 +336,7 @@ def trade(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) ->
     ``side`` is the side of the orders traded with: -1 for a buyer's trade. In each world the trade fills at most its
     own quantity; what own orders do not take moves the queue at its tick up.
     """
-    clock, market = view.clock(e), view.markets(e)[index]
+    clock, market, by_order = view.clock(e), view.markets(e)[index], rules(e)[index].by_order
     clock.stamp += 1
     if side < 0:
         _sweep(e, index, side, market.own_low_sell, min(tick - 1, market.own_high_sell), quantity, ts)
@@ -336,7 +364,8 @@ def trade(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) ->
         if order.kind != _SHADOW:
             world = worlds(e)[ledgers(e)[order.account].world]
             order.front = max(order.front - world.used - world.rest, 0.0)
-            order.traded += quantity
+            if not by_order:
+                order.traded += quantity
         slot = order.next
 
 

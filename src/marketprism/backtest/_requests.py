@@ -9,7 +9,8 @@ from numba import njit
 
 from marketprism.backtest import _views as view
 from marketprism.backtest._fills import reply
-from marketprism.backtest._match import available, link, shown, take, unlink
+from marketprism.backtest._layout import NEVER
+from marketprism.backtest._match import available, full, link, shown, take, too_far, unlink
 from marketprism.backtest._messages import drop_reference, first_request, pop_request
 from marketprism.backtest._own import place
 from marketprism.backtest._rules import ledgers, rules
@@ -23,6 +24,7 @@ _OFF_GRID, _OUTSIDE, _NOT_LOTS, _TOO_SMALL, _RATE, _GAP, _END, _BANKRUPT, _REDUC
 
 _NO_TICK = -(1 << 40)
 """Tick of a price off the grid, see ``actions.submit_at``."""
+_NEVER = int(NEVER)
 
 
 @njit(cache=True)
@@ -162,6 +164,7 @@ def end_gap(e: Any, index: int, ts: int) -> None:
     rule.blind_ns += ts - rule.blind_since
     lanes = view.clock(e).lanes
     for which in range(index * lanes, (index + 1) * lanes):
+        ledgers(e)[which].due = 1
         slot = view.accounts(e)[which].first
         while slot >= 0:
             order = view.orders(e)[slot]
@@ -172,27 +175,40 @@ def end_gap(e: Any, index: int, ts: int) -> None:
 
 
 @njit(cache=True)
-def serve(e: Any, index: int, ts: int) -> None:
-    """Do what is due at ``ts``: the end of a gap, then every request that arrives."""
+def _serve_one(e: Any, index: int, which: int, ts: int) -> bool:
+    """Serve the first request of an account; False: a pool must grow first."""
+    clock, account = view.clock(e), view.accounts(e)[which]
+    message = view.messages(e)[account.request_first]
+    asks = message.request != 4
+    if full(e) or (asks and too_far(e, index, message.order, message.tick, message.quantity)):
+        return False
+    slot = pop_request(view.messages(e), account)
+    if message.request == 1:
+        _take_new(e, index, message.order, ts, message)
+    elif message.request == 4:
+        _take_cancel(e, index, message.order, ts, message.sent_ts)
+    else:
+        _take_modify(e, index, message.order, ts, message)
+    drop_reference(view.orders(e), clock, message.order)
+    message.next = clock.free_message
+    clock.free_message = slot
+    clock.messages_free += 1
+    return True
+
+
+@njit(cache=True)
+def serve(e: Any, index: int, ts: int) -> bool:
+    """Do what is due at ``ts``: the end of a gap, then every request that arrives; False: a pool must grow first."""
     clock, market, rule = view.clock(e), view.markets(e)[index], rules(e)[index]
     first = index * clock.lanes
     if rule.timer_ts <= ts:
-        rule.timer_ts = 9223372036854775807
+        rule.timer_ts = _NEVER
         if rule.blind == 2:
             end_gap(e, index, ts)
     for which in range(first, first + clock.lanes):
         account = view.accounts(e)[which]
         while account.request_first >= 0 and view.messages(e)[account.request_first].ts <= ts:
-            slot = pop_request(view.messages(e), account)
-            message = view.messages(e)[slot]
-            if message.request == 1:
-                _take_new(e, index, message.order, ts, message)
-            elif message.request == 4:
-                _take_cancel(e, index, message.order, ts, message.sent_ts)
-            else:
-                _take_modify(e, index, message.order, ts, message)
-            drop_reference(view.orders(e), clock, message.order)
-            message.next = clock.free_message
-            clock.free_message = slot
-            clock.messages_free += 1
+            if not _serve_one(e, index, which, ts):
+                return False
     market.request_ts = min(first_request(view.messages(e), view.accounts(e), first, clock.lanes), rule.timer_ts)
+    return True

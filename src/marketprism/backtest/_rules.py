@@ -55,8 +55,9 @@ RULE_DTYPE = np.dtype(
         ("liquidation_fee", np.float64),
         ("trigger_low", np.float64),  # bid at or below which some account is liquidated, ticks
         ("trigger_high", np.float64),
-        ("arrivals", np.int64),  # orders of an order-by-order tape so far
-        ("by_order", np.int64),
+        ("by_order", np.int64),  # the tape tells of single orders
+        ("arrivals", np.int64),  # of them so far
+        ("slots_at", np.int64),
         ("known_blind", np.int64),  # as the local side heard it
     ],
     align=True,
@@ -78,6 +79,8 @@ LEDGER_DTYPE = np.dtype(
         ("replies", np.int64),
         ("liquidations", np.int64),
         ("bankrupt", np.int64),
+        ("due", np.int64),  # its price of liquidation has moved
+        ("extra_latency", np.int64),
         ("world", np.int32),
         ("agent", np.int32),
         ("owner", np.int32),
@@ -90,29 +93,32 @@ WORLD_DTYPE = np.dtype([("stamp", np.int64), ("rest", np.float64), ("used", np.f
 LIMIT_DTYPE = np.dtype(
     [
         ("enabled", np.int64),
+        ("watched", np.int64),  # something depends on the equity or the mid
         ("max_position", np.float64),
         ("max_leverage", np.float64),
         ("max_trade_loss", np.float64),
         ("max_day_loss", np.float64),
+        ("max_drawdown", np.float64),
         ("flatten", np.int64),
-        ("max_orders", np.int64),
-        ("interval", np.int64),
-        ("target_volatility", np.float64),
-        ("half_life", np.float64),
-        ("capital", np.float64),
-        ("window", np.int64),
+        ("max_orders", np.int64),  # a second; 0: no limit
+        ("target_volatility", np.float64),  # infinite: no scaling
+        ("half_life", np.float64),  # ns
+        ("second", np.int64),  # the order rate's window, and what was sent in it
         ("used", np.int64),
         ("day", np.int64),
-        ("day_start", np.float64),
-        ("killed", np.int64),  # the reason, until ``killed_day`` is over; -1: for good
-        ("killed_day", np.int64),
+        ("day_start", np.float64),  # equity
+        ("trade_start", np.float64),  # equity when the position was last flat or on the other side
+        ("trade_side", np.int64),
+        ("peak", np.float64),  # equity
+        ("equity", np.float64),
         ("variance", np.float64),  # of the log mid, a second
         ("last_mid", np.float64),
         ("last_ts", np.int64),
-        ("entry_price", np.float64),  # of the open position
-        ("entry_position", np.float64),
-        ("peak_equity", np.float64),
-        ("breaches", np.int64),
+        ("stopped", np.int64),  # the reason
+        ("closing", np.int64),  # order that flattens, and its id
+        ("closing_id", np.int64),
+        ("refused", np.int64),
+        ("stops", np.int64),
     ],
     align=True,
 )

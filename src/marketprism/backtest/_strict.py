@@ -11,9 +11,10 @@ from marketprism.backtest import _views as view
 from marketprism.backtest._book import ask_down, ask_gone, bid_gone, bid_up, clear
 from marketprism.backtest._layout import NEVER, NO_ASK, NO_BID
 from marketprism.backtest._margin import liquidate, pay_funding
-from marketprism.backtest._match import cross, move_level, trade
+from marketprism.backtest._match import cross, full, move_level, trade
+from marketprism.backtest._own import place
 from marketprism.backtest._requests import serve
-from marketprism.backtest._rules import rules
+from marketprism.backtest._rules import rules, slots
 
 __all__ = ["run_strict"]
 
@@ -22,7 +23,7 @@ _NEVER, _NO_BID, _NO_ASK = int(NEVER), int(NO_BID), int(NO_ASK)
 
 @njit(cache=True)
 def _trade(e: Any, index: int, kind: int, tick: int, quantity: float, ts: int) -> None:
-    """Take a trade; one without an aggressor bought where it is at the best ask or above, sold at the best bid or below."""
+    """Take a trade; one without an aggressor bought at the best ask or above, and sold at the best bid or below."""
     market = view.markets(e)[index]
     if kind == 6:
         if market.ask != _NO_ASK and tick >= market.ask:
@@ -62,19 +63,33 @@ def _other(e: Any, index: int, event: Any, kind: int) -> None:
 
 
 @njit(cache=True)
+def _by_order(e: Any, index: int, event: Any, kind: int) -> None:
+    """Take an event of a single order: own orders that came after one which leaves or shrinks move up by as much.
+
+    An execution moves nobody here: the trade that did it has.
+    """
+    market, rule = view.markets(e)[index], rules(e)[index]
+    which = rule.slots_at + np.int64(event.slot) + (np.int64(event.flags >> 1) << 16)
+    if kind == 12:
+        rule.arrivals += 1
+        slots(e)[which] = rule.arrivals
+        return
+    if kind == 15:
+        return
+    slot = view.heads(e)[place(market, -1 if event.flags & 1 else 1, np.int64(event.tick))]
+    while slot >= 0:
+        order = view.orders(e)[slot]
+        if order.kind != 255 and slots(e)[which] <= order.traded:
+            order.front = max(order.front - event.quantity, 0.0)
+        slot = order.next
+
+
+@njit(cache=True)
 def _reached(market: Any, rule: Any) -> bool:
     return bool(
         (market.bid != _NO_BID and market.bid <= rule.trigger_low)
         or (market.ask != _NO_ASK and market.ask >= rule.trigger_high)
     )
-
-
-@njit(cache=True)
-def _full(e: Any) -> bool:
-    """Return whether the pools may not hold what one more event causes."""
-    clock = view.clock(e)
-    active = len(view.orders(e)) - clock.orders_free
-    return bool(clock.orders_free < 256 or clock.messages_free < 2 * active + 256)
 
 
 @njit(cache=True)
@@ -94,38 +109,47 @@ def run_strict(e: Any, index: int, until: int) -> bool:
         if ts > market.request_ts:
             if market.request_ts > until:
                 break
-            if _full(e):
+            if full(e):
                 done = False
                 break
             if at >= end:
                 rule.over = 1
             ts = market.request_ts
-            serve(e, index, ts)
+            if not serve(e, index, ts):
+                done = False
+                break
             if margined and _reached(market, rule):
-                liquidate(e, index, ts)
+                liquidate(e, index, ts, False)
             continue
         if ts > until or at >= end:
             break
         event = events[at]
         kind = event.kind & 63
+        if kind > 11:
+            _by_order(e, index, event, kind)
+            at += 1
+            continue
         if kind > 3:
             if kind > 6 or market.sells > 0 or market.buys > 0:
-                if _full(e):
+                if full(e):
                     done = False
                     break
                 _other(e, index, event, kind)
                 if margined and _reached(market, rule):
-                    liquidate(e, index, ts)
+                    liquidate(e, index, ts, kind > 6)
             at += 1
             continue
+        if (margined or crosses) and full(e):
+            done = False
+            break
         at += 1
         tick = np.int64(event.tick)
         quantity = event.quantity
         if kind & 1:
-            place = asks + tick
-            before = depth[place]
-            depth[place] = quantity
-            head = heads[place]
+            level = asks + tick
+            before = depth[level]
+            depth[level] = quantity
+            head = heads[level]
             if head >= 0:
                 move_level(e, index, head, before, quantity)
             if kind == 3:
@@ -140,10 +164,10 @@ def run_strict(e: Any, index: int, until: int) -> bool:
                 if crosses and market.buys > 0 and tick <= market.own_high_buy and not rule.blind:
                     cross(e, index, 1, tick, quantity, ts)
         else:
-            place = bids + tick
-            before = depth[place]
-            depth[place] = quantity
-            head = heads[place]
+            level = bids + tick
+            before = depth[level]
+            depth[level] = quantity
+            head = heads[level]
             if head >= 0:
                 move_level(e, index, head, before, quantity)
             if kind == 2:
@@ -158,6 +182,8 @@ def run_strict(e: Any, index: int, until: int) -> bool:
                 if crosses and market.sells > 0 and tick >= market.own_low_sell and not rule.blind:
                     cross(e, index, -1, tick, quantity, ts)
         if margined and _reached(market, rule):
-            liquidate(e, index, ts)
+            liquidate(e, index, ts, True)
     market.exchange_at = at
+    if not done:
+        view.clock(e).short = 1
     return done

@@ -10,12 +10,13 @@ from marketprism.backtest import _views as view
 from marketprism.backtest._exchange import run_exchange
 from marketprism.backtest._layout import NEVER
 from marketprism.backtest._local import next_feed, run_local
-from marketprism.backtest._messages import drop_reference, new_message, new_order, send_request, send_response
-from marketprism.backtest._recorded import recorded_entry
+from marketprism.backtest._messages import drop_reference
+from marketprism.backtest._risk import checked_order, may_modify, stop_lane, watch
+from marketprism.backtest._rules import rules
+from marketprism.backtest._send import can_change, is_done, send_cancel, send_modify, send_order
 from marketprism.backtest._strict import run_strict
-from marketprism.backtest.latency import entry_latency
 
-__all__ = ["advance", "advance_to_feed", "can_change", "cancel", "forget", "modify", "submit", "submit_at"]
+__all__ = ["advance", "advance_to_feed", "can_change", "cancel", "forget", "kill", "modify", "submit", "submit_at"]
 
 _NEVER = int(NEVER)
 _OFF_GRID = -(1 << 40)
@@ -63,6 +64,17 @@ def _run(e: Any, until: int) -> bool:
 
 
 @njit(cache=True)
+def _stop(e: Any, until: int) -> int:
+    """End a step at ``until``; return a Wake."""
+    if _over(e):
+        return 0
+    view.clock(e).now = until
+    if view.clock(e).limited:
+        watch(e)
+    return 1
+
+
+@njit(cache=True)
 def _over(e: Any) -> bool:
     for index in range(view.clock(e).markets):
         market = view.markets(e)[index]
@@ -96,10 +108,7 @@ def advance(e: Any, duration: int) -> int:
         until = view.clock(e).pending
     if not _run(e, until):
         return 2
-    if _over(e):
-        return 0
-    view.clock(e).now = until
-    return 1
+    return int(_stop(e, until))
 
 
 @njit(cache=True)
@@ -113,18 +122,26 @@ def _next_at_exchange(e: Any, market: Any) -> int:
 
 @njit(cache=True)
 def _first_response(e: Any, until: int) -> int:
-    """Let the exchanges work until a response is due or ``until`` is reached; return the earlier of the two."""
+    """Let the exchanges work until a response is due or ``until`` is reached; return the earlier of the two.
+
+    -1: a pool must grow first.
+    """
+    strict = view.clock(e).strict
     while True:
         following = _NEVER
         for index in range(view.clock(e).markets):
             market = view.markets(e)[index]
             until = min(until, market.response_ts)
-            if market.buys + market.sells > 0 or market.request_ts != _NEVER:
+            busy = market.buys + market.sells > 0 or market.request_ts != _NEVER
+            if busy or (strict and rules(e)[index].margined):
                 following = min(following, _next_at_exchange(e, market))
         if following > until:
             return until
         for index in range(view.clock(e).markets):
-            run_exchange(e, index, following)
+            if not strict:
+                run_exchange(e, index, following)
+            elif not run_strict(e, index, following):
+                return -1
 
 
 @njit(cache=True)
@@ -139,97 +156,26 @@ def advance_to_feed(e: Any, timeout: int, responses: bool = False) -> int:
     until = view.clock(e).now + timeout if timeout < _NEVER - view.clock(e).now else _NEVER - 1
     for index in range(view.clock(e).markets):
         until = min(until, next_feed(e, index))
-    if responses and not view.clock(e).strict:
-        until = _first_response(e, until)
     if view.clock(e).pending:
         until = view.clock(e).pending
+    elif responses:
+        until = _first_response(e, until)
+        if until < 0:
+            return 2
     if not _run(e, until):
         return 2
-    if _over(e):
-        return 0
-    view.clock(e).now = until
-    return 1
+    return int(_stop(e, until))
 
 
 @njit(cache=True)
 def submit(e: Any, lane: int, index: int, side: int, tick: int, quantity: float, kind: int, time_in_force: int) -> int:
-    """Send a new order; return its handle, -1 where the pool is empty."""
-    clock = view.clock(e)
-    slot = new_order(view.orders(e), clock)
-    if slot < 0:
-        return -1
-    market = view.markets(e)[index]
-    which = index * clock.lanes + lane
-    account = view.accounts(e)[which]
-    order = view.orders(e)[slot]
-    order.id = clock.next_id
-    clock.next_id += 1
-    order.tick = tick
-    order.quantity = quantity
-    order.leaves = quantity
-    order.known_leaves = quantity
-    order.sent_ts = clock.now
-    order.known_ts = 0
-    order.executed = 0.0
-    order.executed_tick = 0
-    order.account = which
-    order.market = index
-    order.side = side
-    order.kind = kind
-    order.time_in_force = time_in_force
-    order.status = 0
-    order.request = 1
-    order.resting = 0
-    order.maker = 0
-    order.references = 1
-    order.local_next = -1
-    order.local_previous = account.last
-    if account.last >= 0:
-        view.orders(e)[account.last].local_next = slot
-    else:
-        account.first = slot
-    account.last = slot
-    account.active += 1
-    account.orders += 1
-    _request(e, market, account, slot, 1)
-    return int(slot)
+    """Send a new order; return its handle, -1 where the pool is empty.
 
-
-@njit(cache=True)
-def _request(e: Any, market: Any, account: Any, slot: int, request: int) -> int:
-    clock = view.clock(e)
-    order = view.orders(e)[slot]
-    at = new_message(view.messages(e), clock)
-    if at < 0:
-        return -1
-    message = view.messages(e)[at]
-    message.order = slot
-    message.sent_ts = order.sent_ts
-    message.exchange_ts = 0
-    message.tick = order.tick
-    message.quantity = order.quantity
-    message.leaves = order.known_leaves
-    message.executed = 0.0
-    message.executed_tick = 0
-    message.status = order.status
-    message.maker = 0
-    message.reason = 0
-    message.fee = 0.0
-    order.references += 1
-    latency = market.entry_latency
-    if clock.strict:
-        latency = entry_latency(e, order.market, order.account, clock.now, request)
-    elif market.delays_size:
-        latency = recorded_entry(e, market, clock.now)
-    if latency < 0:
-        message.request = 7
-        message.ts = clock.now - latency
-        send_response(view.messages(e), account, market, at, clock.strict != 0)
-    else:
-        message.request = request
-        message.ts = clock.now + latency
-        send_request(view.messages(e), account, market, at, clock.strict != 0)
-    return int(at)
+    An order that a risk limit refuses never leaves: it is REJECTED at once, and the log says why.
+    """
+    if view.clock(e).limited:
+        return int(checked_order(e, lane, index, side, tick, quantity, kind, time_in_force))
+    return int(send_order(e, lane, index, side, tick, quantity, kind, time_in_force))
 
 
 @njit(cache=True)
@@ -238,20 +184,7 @@ def cancel(e: Any, slot: int) -> bool:
 
     In strict mode an order may be cancelled before its acknowledgement is heard; the cancellation can come first.
     """
-    order = view.orders(e)[slot]
-    clock = view.clock(e)
-    if clock.strict:
-        done = 2 <= order.status <= 4 or order.status == 7
-        if done or order.request > 1 or (order.request == 1 and order.sent_ts == clock.now):
-            return False
-    elif not can_change(order):
-        return False
-    order.request = 4
-    order.sent_ts = clock.now
-    account = view.accounts(e)[order.account]
-    account.orders += 1
-    _request(e, view.markets(e)[order.market], account, slot, 4)
-    return True
+    return bool(send_cancel(e, slot))
 
 
 @njit(cache=True)
@@ -263,7 +196,7 @@ def forget(e: Any, lane: int, index: int) -> None:
     while slot >= 0:
         order = view.orders(e)[slot]
         following = order.local_next
-        if 2 <= order.status <= 4 or order.status == 7:
+        if is_done(order.status):
             if order.local_previous >= 0:
                 view.orders(e)[order.local_previous].local_next = order.local_next
             else:
@@ -278,33 +211,15 @@ def forget(e: Any, lane: int, index: int) -> None:
 
 
 @njit(cache=True)
-def can_change(order: Any) -> bool:
-    """Return whether an order is known to rest and no request about it is in flight."""
-    return bool(order.request == 0 and order.status in (1, 5))
-
-
-@njit(cache=True)
 def modify(e: Any, slot: int, tick: int, quantity: float) -> bool:
     """Ask for another price or total quantity of a resting order; False where it cannot be changed.
 
     Less at the same price keeps the place in the queue; more, or another price, goes to the end. A total not above
     what was executed cancels the rest.
     """
-    order, clock = view.orders(e)[slot], view.clock(e)
-    if not can_change(order):
+    if view.clock(e).limited and not may_modify(e, slot, tick, quantity):
         return False
-    order.request = 6
-    order.sent_ts = clock.now
-    account = view.accounts(e)[order.account]
-    account.orders += 1
-    at = _request(e, view.markets(e)[order.market], account, slot, 6)
-    if not clock.strict:
-        order.tick = tick
-        order.quantity = quantity
-    if at >= 0:
-        view.messages(e)[at].tick = tick
-        view.messages(e)[at].quantity = quantity
-    return bool(at >= 0)
+    return bool(send_modify(e, slot, tick, quantity))
 
 
 @njit(cache=True)
@@ -317,3 +232,10 @@ def submit_at(
     if view.clock(e).strict and abs(ticks - tick) > 1e-6 * max(1.0, abs(ticks) * 1e-6):
         tick = _OFF_GRID
     return int(submit(e, lane, index, side, tick, quantity, kind, time_in_force))
+
+
+@njit(cache=True)
+def kill(e: Any, lane: int) -> None:
+    """Cancel all orders of a lane's agent, in every market, and refuse whatever it sends from now on."""
+    view.clock(e).limited = 1
+    stop_lane(e, lane)

@@ -31,14 +31,15 @@ class TapeKind(IntEnum):
     FUNDING = 11
     """Funding is paid; the quantity is the rate, the tick the mark price (0: the mid)."""
     ORDER_ADD = 12
-    """An order joins the end of its level's queue; for these four the side and the slot are in the event's ``flags``
-    and ``slot``, see :func:`~marketprism.backtest.tape.order_slot`."""
+    """An order joins the end of its level's queue. These four come besides the events of levels and trades, and only
+    say where in a level's queue something happens; side and slot of the order are in the event's ``flags`` and
+    ``slot``, see :func:`~marketprism.backtest.tape.order_slot`."""
     ORDER_REDUCE = 13
     """An order loses this quantity and keeps its place."""
     ORDER_DELETE = 14
     """An order leaves with what it had, the quantity."""
     ORDER_EXECUTE = 15
-    """An order is executed by this quantity."""
+    """An order is executed by this quantity; the trade that did it moves the queue."""
 
 
 class TapeFlag(IntFlag):

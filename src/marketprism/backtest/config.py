@@ -48,6 +48,8 @@ class MarketConfig(Config, frozen=True):
         Where they differ from the entry latency of new orders. These and all below: strict mode only.
     jitter_ms : float
         Mean of an exponential time added to every message; messages may then overtake each other.
+    agent_latency_ms : tuple of float
+        Added to every message of an agent, both ways: agent 0's first; 0 for those it does not name.
     seed : int
         Of the jitter. A message's jitter depends on the seed, the agent and the message's number alone.
     fill_on_cross : bool
@@ -84,6 +86,7 @@ class MarketConfig(Config, frozen=True):
     cancel_latency_ms: float | None = None
     modify_latency_ms: float | None = None
     jitter_ms: float = 0.0
+    agent_latency_ms: tuple[float, ...] = ()
     seed: int = 0
     fill_on_cross: bool = False
     self_trade: Literal["cancel_newest", "cancel_oldest", "cancel_both", "allow"] = "cancel_newest"
@@ -113,6 +116,8 @@ class MarketConfig(Config, frozen=True):
         for name in (*_STRICT, "rate_limit"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must not be negative")
+        if not all(math.isfinite(latency) and latency >= 0 for latency in self.agent_latency_ms):
+            raise ConfigError(f"agent_latency_ms was {self.agent_latency_ms}", hint="finite, not negative")
         if self.maintenance_margin >= 1:
             raise ConfigError(f"maintenance_margin was {self.maintenance_margin}", hint="a share below 1")
         if [tier.value for tier in self.fee_tiers] != sorted(tier.value for tier in self.fee_tiers):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from marketprism.backtest._build import build_ledgers, build_rules
+from marketprism.backtest._build import build_ledgers, build_limits, build_rules
 from marketprism.backtest._layout import (
     ACCOUNT_DTYPE,
     CLOCK_DTYPE,
@@ -24,6 +24,7 @@ from marketprism.backtest.codes import Reason, Status, Wake
 from marketprism.backtest.config import MarketConfig, Mode
 from marketprism.backtest.latency import RecordedLatency
 from marketprism.backtest.models import MarketModels
+from marketprism.backtest.risk import RiskLimits
 from marketprism.backtest.tape import Tape
 from marketprism.core.errors import ConfigError, DataError
 
@@ -59,8 +60,11 @@ class Engine:
         Owner of each agent, for self-trade prevention; each its own if missing.
     models : sequence of MarketModels, optional
         Own latency, queue and fee functions, one for each market; compat mode takes recorded latencies alone.
+    risk : RiskLimits or sequence of RiskLimits, optional
+        For all accounts, one for each agent, or one for each agent of each lane (lane 0's first).
     mode : {"strict", "compat"}
-        See ``docs/concepts.md``.
+        ``"strict"``: what a real exchange would do; ``"compat"``: what hftbacktest does. ``docs/concepts-backtest.md``
+        lists every rule of both.
 
     Examples
     --------
@@ -77,6 +81,7 @@ class Engine:
         agents: int = 1,
         owners: Sequence[int] = (),
         models: Sequence[MarketModels] = (),
+        risk: RiskLimits | Sequence[RiskLimits] = RiskLimits(),  # noqa: B008 - frozen
         mode: Mode = "strict",
     ) -> None:
         if not tapes:
@@ -95,6 +100,7 @@ class Engine:
         self.configs = tuple(configs) or tuple(MarketConfig() for _ in tapes)
         self.models = tuple(models) or tuple(MarketModels() for _ in tapes)
         self.lanes, self.agents, self._owners = lanes, agents, tuple(owners)
+        self._risk = risk
         self._width = lanes * agents
         self.mode = mode
         self._arrays: dict[str, np.ndarray] = {}
@@ -143,10 +149,11 @@ class Engine:
             "accounts": accounts,
             "clock": clock,
             "log": np.zeros(16 * pool, LOG_DTYPE),
-            "slots": np.zeros(1, np.int64),
             **build_ledgers(self.configs, self.lanes, self.agents, self._owners),
+            "limits": build_limits(self._risk, self.configs, self.lanes, self.agents),
         }
-        rules, self._keep = build_rules(self.configs, self.models)
+        clock["limited"] = self._arrays["limits"]["enabled"].any()
+        rules, self._keep = build_rules(self.tapes, self.configs, self.models)
         self._arrays.update(rules)
         for name in ("delays_at", "delays_size"):
             markets[name] = rules["rules"][name]
@@ -209,13 +216,15 @@ class Engine:
             ("messages", "messages_free", "free_message"),
         ):
             old = self._arrays[name]
-            if clock[free] < len(old) // 2:
+            least = 4 * len(self._arrays["orders"]) if name == "messages" else (1 + int(clock["short"])) * len(old)
+            while clock[free] < len(old) // 2 or len(old) < least:
                 more = _pool(old.dtype, len(old))
                 more["next"][:-1] += len(old)
                 more["next"][-1] = clock[head]
                 clock[head] = len(old)
                 clock[free] += len(old)
-                self._arrays[name] = np.concatenate([old, more])
+                old = self._arrays[name] = np.concatenate([old, more])
+        clock["short"] = 0
         least = max(16 * len(self._arrays["orders"]), 2 * len(self._arrays["messages"]))
         if len(self._arrays["log"]) < least:
             self._arrays["log"] = np.zeros(least, LOG_DTYPE)
@@ -236,6 +245,15 @@ class Engine:
         Fields ``held, cash, fees, funding, value, capital, trigger, liquidations, bankrupt`` among others.
         """
         return self._arrays["ledgers"].reshape(len(self.tapes), self._width)
+
+    @property
+    def limits(self) -> np.ndarray:
+        """Risk limits and what became of them, records ``[market, lane * agents + agent]``.
+
+        Fields ``equity, peak, variance, stopped`` (a :class:`~marketprism.backtest.codes.Reason`), ``refused, stops``
+        among others.
+        """
+        return self._arrays["limits"].reshape(len(self.tapes), self._width)
 
     @property
     def rules(self) -> np.ndarray:

@@ -98,6 +98,8 @@ def entry_latency(e: Any, index: int, which: int, ts: int, request: int) -> int:
         latency = rule.entry_cancel
     else:
         latency = rule.entry_modify
+    if latency >= 0:
+        latency += ledger.extra_latency
     if rule.jitter > 0.0 and latency >= 0:
         latency += int(-rule.jitter * np.log(uniform(rule.seed, ledger.agent, ledger.requests, 0)))
     return int(latency)
@@ -112,6 +114,7 @@ def response_latency(e: Any, index: int, which: int, ts: int) -> int:
         chance = uniform(rule.seed, ledger.agent, ledger.replies, 1)
         return max(0, int(call_latency(rule.latency_function, np.int64(ts), np.int64(0), ledger.replies, chance)))
     latency = _interpolate(e, rule, ts, 1) if rule.delays_size > 0 else rule.response
+    latency += ledger.extra_latency
     if rule.jitter > 0.0:
         latency += int(-rule.jitter * np.log(uniform(rule.seed, ledger.agent, ledger.replies, 1)))
     return int(latency)

@@ -45,12 +45,15 @@ class Scene:
         agents: int = 1,
         owners: tuple[int, ...] = (),
         models: Any = None,
+        risk: Any = None,
         **config: Any,
     ) -> None:
         config.setdefault("queue", "risk_averse")
         market = MarketConfig(**config)
         events = tape([*book, *rows, *([END] if end else [])], lot)
         extra = {"models": [models]} if models is not None else {}
+        if risk is not None:
+            extra["risk"] = risk
         self.engine = Engine([events], [market], lanes=lanes, agents=agents, owners=owners, mode=mode, **extra)
         self.to(0)
 
