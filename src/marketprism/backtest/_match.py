@@ -125,7 +125,7 @@ def shown(e: Any, market: Any, world: int, side: int, tick: int) -> float:
         if order.kind == _SHADOW and ledgers(e)[order.account].world == world:
             quantity -= order.leaves
         slot = order.next
-    return max(quantity, 0.0)
+    return float(max(quantity, 0.0))
 
 
 @njit(cache=True)
@@ -231,7 +231,7 @@ def available(e: Any, index: int, slot: int, tick: int, enough: float) -> float:
             if resting.kind != _SHADOW and theirs.world == mine.world:
                 if theirs.owner == mine.owner and rule.self_trade != 0:
                     if rule.self_trade != 2:
-                        return min(enough, total + min(resting.front, level))
+                        return float(min(enough, total + min(resting.front, level)))
                 else:
                     total += resting.leaves
             other = resting.next

@@ -34,9 +34,9 @@ def recorded_entry(e: Any, market: Any, now: int) -> int:
         return int(table[at, 1] - table[at, 0])
     if table[at, 1] <= 0 or table[at + 1, 1] <= 0:
         first, last = table[at, 2] - table[at, 0], table[at + 1, 2] - table[at + 1, 0]
-        return -_between(now, table[at, 0], first, table[at + 1, 0], last)
+        return -int(_between(now, table[at, 0], first, table[at + 1, 0], last))
     first, last = table[at, 1] - table[at, 0], table[at + 1, 1] - table[at + 1, 0]
-    return _between(now, table[at, 0], first, table[at + 1, 0], last)
+    return int(_between(now, table[at, 0], first, table[at + 1, 0], last))
 
 
 @njit(cache=True)
@@ -51,4 +51,4 @@ def recorded_response(e: Any, market: Any, ts: int) -> int:
     first = table[at, 2] - table[at, 1]
     if at + 1 == end:
         return int(first)
-    return _between(ts, table[at, 1], first, table[at + 1, 1], table[at + 1, 2] - table[at + 1, 1])
+    return int(_between(ts, table[at, 1], first, table[at + 1, 1], table[at + 1, 2] - table[at + 1, 1]))

@@ -105,7 +105,7 @@ def _touches(e: Any, index: int, slot: int, lot: float) -> bool:
     rule.self_trade = 0
     found = available(e, index, slot, order.shelf, lot)
     rule.self_trade = prevention
-    return found >= 0.5 * market.lot_size
+    return bool(found >= 0.5 * market.lot_size)
 
 
 @njit(cache=True)

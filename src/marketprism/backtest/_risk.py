@@ -26,7 +26,7 @@ def _mid(e: Any, index: int) -> float:
     market = view.markets(e)[index]
     if market.known_bid == _NO_BID or market.known_ask == _NO_ASK or rules(e)[index].known_blind:
         return math.nan
-    return 0.5 * (market.known_bid + market.known_ask) * float(market.tick_size)
+    return float(0.5 * (market.known_bid + market.known_ask) * market.tick_size)
 
 
 @njit(cache=True)

@@ -127,40 +127,47 @@ LIMIT_DTYPE = np.dtype(
 @njit(cache=True)
 def rules(e: Any) -> np.ndarray:
     """Return the rules of the markets."""
-    return carray(_pointer(e.rules), e.markets_size, RULE_DTYPE)
+    array: np.ndarray = carray(_pointer(e.rules), e.markets_size, RULE_DTYPE)
+    return array
 
 
 @njit(cache=True)
 def ledgers(e: Any) -> np.ndarray:
     """Return what the exchanges know of the accounts, in their order."""
-    return carray(_pointer(e.ledgers), e.accounts_size, LEDGER_DTYPE)
+    array: np.ndarray = carray(_pointer(e.ledgers), e.accounts_size, LEDGER_DTYPE)
+    return array
 
 
 @njit(cache=True)
 def limits(e: Any) -> np.ndarray:
     """Return the risk limits of the accounts, in their order."""
-    return carray(_pointer(e.limits), e.accounts_size, LIMIT_DTYPE)
+    array: np.ndarray = carray(_pointer(e.limits), e.accounts_size, LIMIT_DTYPE)
+    return array
 
 
 @njit(cache=True)
 def worlds(e: Any) -> np.ndarray:
     """Return the scratch records of the worlds."""
-    return carray(_pointer(e.worlds), e.worlds_size, WORLD_DTYPE)
+    array: np.ndarray = carray(_pointer(e.worlds), e.worlds_size, WORLD_DTYPE)
+    return array
 
 
 @njit(cache=True)
 def delays(e: Any) -> np.ndarray:
     """Return the recorded latencies: requested, at the exchange, heard; ns."""
-    return carray(_pointer(e.delays), (e.delays_size, 3), np.int64)
+    array: np.ndarray = carray(_pointer(e.delays), (e.delays_size, 3), np.int64)
+    return array
 
 
 @njit(cache=True)
 def tiers(e: Any) -> np.ndarray:
     """Return the fee tiers: traded value from which one holds, maker and taker share."""
-    return carray(_pointer(e.tiers), (e.tiers_size, 3), np.float64)
+    array: np.ndarray = carray(_pointer(e.tiers), (e.tiers_size, 3), np.float64)
+    return array
 
 
 @njit(cache=True)
 def slots(e: Any) -> np.ndarray:
     """Return when the orders of an order-by-order tape arrived, by slot."""
-    return carray(_pointer(e.slots), e.slots_size, np.int64)
+    array: np.ndarray = carray(_pointer(e.slots), e.slots_size, np.int64)
+    return array

@@ -39,8 +39,18 @@ def _trade(e: Any, index: int, kind: int, tick: int, quantity: float, ts: int) -
 
 
 @njit(cache=True)
-def _other(e: Any, index: int, event: Any, kind: int) -> None:
-    """Take an event that is no level."""
+def _reached(market: Any, rule: Any) -> bool:
+    return bool(
+        (market.bid != _NO_BID and market.bid <= rule.trigger_low)
+        or (market.ask != _NO_ASK and market.ask >= rule.trigger_high)
+    )
+
+
+@njit(cache=True)
+def _other(e: Any, index: int, event: Any, kind: int) -> bool:
+    """Take an event that is no level; False: a pool must grow first."""
+    if full(e):
+        return False
     market, rule = view.markets(e)[index], rules(e)[index]
     ts = event.exchange_ts
     if kind <= 6:
@@ -60,6 +70,23 @@ def _other(e: Any, index: int, event: Any, kind: int) -> None:
         rule.timer_ts = _NEVER
     elif kind == 11:
         pay_funding(e, index, np.int64(event.tick), event.quantity)
+    if rule.margined and _reached(market, rule):
+        liquidate(e, index, ts, kind > 6)
+    return True
+
+
+@njit(cache=True)
+def _requests(e: Any, index: int, over: bool) -> bool:
+    """Serve the requests that arrive next; False: a pool must grow first."""
+    market, rule = view.markets(e)[index], rules(e)[index]
+    if over:
+        rule.over = 1
+    ts = market.request_ts
+    if not serve(e, index, ts):
+        return False
+    if rule.margined and _reached(market, rule):
+        liquidate(e, index, ts, False)
+    return True
 
 
 @njit(cache=True)
@@ -85,14 +112,6 @@ def _by_order(e: Any, index: int, event: Any, kind: int) -> None:
 
 
 @njit(cache=True)
-def _reached(market: Any, rule: Any) -> bool:
-    return bool(
-        (market.bid != _NO_BID and market.bid <= rule.trigger_low)
-        or (market.ask != _NO_ASK and market.ask >= rule.trigger_high)
-    )
-
-
-@njit(cache=True)
 def run_strict(e: Any, index: int, until: int) -> bool:
     """Let the exchange of one market do everything up to and including ``until``; False: a pool must grow first."""
     events, depth, heads = view.events(e), view.depth(e), view.heads(e)
@@ -102,41 +121,26 @@ def run_strict(e: Any, index: int, until: int) -> bool:
     asks = bids + market.size
     margined, crosses = rule.margined != 0, rule.fill_on_cross != 0
     done = True
-    while True:
+    while done:
         while at < end and not events[at].kind & 64:
             at += 1
         ts = events[at].exchange_ts if at < end else _NEVER
         if ts > market.request_ts:
             if market.request_ts > until:
                 break
-            if full(e):
-                done = False
-                break
-            if at >= end:
-                rule.over = 1
-            ts = market.request_ts
-            if not serve(e, index, ts):
-                done = False
-                break
-            if margined and _reached(market, rule):
-                liquidate(e, index, ts, False)
+            done = _requests(e, index, at >= end)
             continue
         if ts > until or at >= end:
             break
         event = events[at]
         kind = event.kind & 63
-        if kind > 11:
-            _by_order(e, index, event, kind)
-            at += 1
-            continue
         if kind > 3:
-            if kind > 6 or market.sells > 0 or market.buys > 0:
-                if full(e):
-                    done = False
+            if kind > 11:
+                _by_order(e, index, event, kind)
+            elif kind > 6 or market.sells > 0 or market.buys > 0:
+                done = _other(e, index, event, kind)
+                if not done:
                     break
-                _other(e, index, event, kind)
-                if margined and _reached(market, rule):
-                    liquidate(e, index, ts, kind > 6)
             at += 1
             continue
         if (margined or crosses) and full(e):

@@ -275,6 +275,7 @@ class Engine:
         import polars as pl
 
         rows = np.concatenate([*self._log, self._arrays["log"][: self.clock["logged"][0]]])
+        rows = rows[np.argsort(rows["ts"], kind="stable")]
         frame = pl.DataFrame({name: rows[name] for name in LOG_DTYPE.names or ()})
         names = {int(code): code.name.lower() for code in Status}
         return frame.with_columns(
