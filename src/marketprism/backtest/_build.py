@@ -11,12 +11,12 @@ import numpy as np
 from marketprism.backtest._layout import NEVER
 from marketprism.backtest._rules import LEDGER_DTYPE, LIMIT_DTYPE, RULE_DTYPE, WORLD_DTYPE
 from marketprism.backtest._user import FEE, LATENCY, QUEUE, compiled
-from marketprism.backtest.codes import SelfTrade
+from marketprism.backtest.codes import SelfTrade, TapeKind
 from marketprism.backtest.config import MarketConfig
 from marketprism.backtest.latency import RecordedLatency
 from marketprism.backtest.models import MarketModels
 from marketprism.backtest.risk import RiskLimits
-from marketprism.backtest.tape import Tape, order_slots
+from marketprism.backtest.tape import Tape
 from marketprism.core.errors import ConfigError
 
 __all__ = ["build_ledgers", "build_limits", "build_rules"]
@@ -35,7 +35,7 @@ def build_rules(
     slots = 0
     for rule, tape, config, model in zip(rules, tapes, configs, models, strict=True):
         rule["timer_ts"] = NEVER
-        own = order_slots(tape)
+        own = _order_slots(tape)
         rule["by_order"], rule["slots_at"] = own > 0, slots
         slots += own
         new = config.entry_latency_ms
@@ -72,6 +72,13 @@ def build_rules(
         "tiers": np.array(tiers) if tiers else np.zeros((1, 3)),
         "slots": np.zeros(max(slots, 1), np.int64),
     }, keep
+
+
+def _order_slots(tape: Tape) -> int:
+    """Return how many slots the ORDER_* events of a tape use; 0: the tape does not tell of single orders."""
+    kind = tape.events["kind"] & 63
+    own = tape.events[(kind >= TapeKind.ORDER_ADD) & (kind <= TapeKind.ORDER_EXECUTE)]
+    return int(((own["flags"] & 127).astype(np.int64) << 16 | own["slot"]).max()) + 1 if len(own) else 0
 
 
 def build_ledgers(

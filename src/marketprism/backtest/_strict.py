@@ -15,6 +15,7 @@ from marketprism.backtest._match import cross, full, move_level, trade
 from marketprism.backtest._own import place
 from marketprism.backtest._requests import serve
 from marketprism.backtest._rules import rules, slots
+from marketprism.backtest.tape import order_slot
 
 __all__ = ["run_strict"]
 
@@ -96,14 +97,15 @@ def _by_order(e: Any, index: int, event: Any, kind: int) -> None:
     An execution moves nobody here: the trade that did it has.
     """
     market, rule = view.markets(e)[index], rules(e)[index]
-    which = rule.slots_at + np.int64(event.slot) + (np.int64(event.flags >> 1) << 16)
+    side, which = order_slot(event)
+    which += rule.slots_at
     if kind == 12:
         rule.arrivals += 1
         slots(e)[which] = rule.arrivals
         return
     if kind == 15:
         return
-    slot = view.heads(e)[place(market, -1 if event.flags & 1 else 1, np.int64(event.tick))]
+    slot = view.heads(e)[place(market, side, np.int64(event.tick))]
     while slot >= 0:
         order = view.orders(e)[slot]
         if order.kind != 255 and slots(e)[which] <= order.traded:

@@ -72,7 +72,7 @@ class Scene:
         return self
 
     def send(self, side: int, tick: int, quantity: float, lane: int = 0, kind: int = 0, force: int = 0) -> int:
-        return int(actions.submit(self.engine.pointer, lane, 0, side, tick, quantity, kind, force))
+        return int(actions.submit(self.engine.pointer, lane, 0, side, tick, quantity, int(kind), int(force)))
 
     def cancel(self, slot: int) -> bool:
         return bool(actions.cancel(self.engine.pointer, slot))
