@@ -15,6 +15,8 @@ _NO_BID, _NO_ASK = int(NO_BID), int(NO_ASK)
 @njit(cache=True)
 def next_bid(levels: np.ndarray, base: int, low: int, start: int, lowest: int) -> int:
     """Return the best tick below ``start`` and not below ``lowest`` that holds a quantity, or NO_BID."""
+    if lowest >= start:  # the difference of the marks of an empty side overflows a range
+        return _NO_BID
     for tick in range(start - 1, max(lowest, low) - 1, -1):
         if levels[base + tick - low] > 0.0:
             return tick
@@ -24,6 +26,8 @@ def next_bid(levels: np.ndarray, base: int, low: int, start: int, lowest: int) -
 @njit(cache=True)
 def next_ask(levels: np.ndarray, base: int, high: int, low: int, start: int, highest: int) -> int:
     """Return the best tick above ``start`` and not above ``highest`` that holds a quantity, or NO_ASK."""
+    if highest <= start:
+        return _NO_ASK
     for tick in range(start + 1, min(highest, high) + 1):
         if levels[base + tick - low] > 0.0:
             return tick
@@ -33,5 +37,7 @@ def next_ask(levels: np.ndarray, base: int, high: int, low: int, start: int, hig
 @njit(cache=True)
 def wipe(levels: np.ndarray, base: int, low: int, first: int, last: int) -> None:
     """Empty the levels from ``first`` to ``last``."""
+    if first > last:
+        return
     for tick in range(first, last + 1):
         levels[base + tick - low] = 0.0
