@@ -43,12 +43,16 @@ class Tape:
         Of the market.
     key : str
         Series key, ``exchange:market_type:symbol``.
+    shift_ns : int
+        How much later than in the source, at most, anything is heard on the tape. What was computed from the source
+        and carries its receive clock (``ts_known`` of factor rows) may be used this much later, not sooner.
     """
 
     events: np.ndarray
     tick_size: Decimal
     lot_size: Decimal
     key: str = ""
+    shift_ns: int = 0
 
     def __post_init__(self) -> None:
         if self.events.dtype != EVENT_DTYPE:

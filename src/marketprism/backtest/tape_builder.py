@@ -37,10 +37,8 @@ _CHANGES[0, [Change.BID, Change.ASK, Change.CLEAR, Change.LOST]] = (
 _CHANGES[1] = _CHANGES[0]
 _CHANGES[1, [Change.BID, Change.ASK]] = TapeKind.NO_BID, TapeKind.NO_ASK
 _ORDERS = (EventKind.ORDER_ADD, EventKind.ORDER_MODIFY, EventKind.ORDER_DELETE, EventKind.ORDER_EXECUTE)
-_TOLD = (
-    *(EventKind.BOOK_SNAPSHOT, EventKind.BOOK_DELTA, EventKind.QUOTE, EventKind.TRADE, EventKind.GAP),
-    *(*_ORDERS, EventKind.FUNDING_RATE),
-)
+_MARKET = (EventKind.BOOK_SNAPSHOT, EventKind.BOOK_DELTA, EventKind.QUOTE, EventKind.TRADE, *_ORDERS)
+_TOLD = (*_MARKET, EventKind.GAP, EventKind.FUNDING_RATE)
 
 
 @dataclass(slots=True)
@@ -58,7 +56,8 @@ class TapeReport:
     held : int
         Events whose exchange time lay before one of the same feed, and was set to it.
     worst_latency_ns, shift_ns : int
-        Smallest receive minus exchange time seen, and what was added to all receive times.
+        Smallest receive minus exchange time on the tape; and what was added to all receive times, or with
+        ``latency_ns`` how much later than received, at most, events are heard.
     left_out : dict of str to int
         Rows by the reason they are not on the tape.
     book : dict of str to int
@@ -168,6 +167,7 @@ class TapeBuilder:
         self._decimals = 0
         self._funding: dict[int, tuple[float, float, bool]] = {}
         self._worst: int | None = None
+        self._fastest = 2**63 - 1
 
     def push(self, block: EventBlock) -> None:
         """Take a block; rows of other instruments are passed over.
@@ -192,6 +192,8 @@ class TapeBuilder:
 
     def _take(self, rows: np.ndarray) -> None:
         self.report.rows += len(rows)
+        told = rows[np.isin(rows["kind"], _MARKET)]
+        self._fastest = min(self._fastest, int((told["ts_recv"] - told["ts_event"]).min(initial=2**63 - 1)))
         other = ~np.isin(rows["kind"], _TOLD)
         for kind, n in zip(*np.unique(rows["kind"][other], return_counts=True), strict=True):
             self.report.leave_out(EventKind(kind).name.lower(), int(n))
@@ -319,8 +321,10 @@ class TapeBuilder:
         """Correct the local clock; return the smallest latency."""
         events = self._events[: self._count]
         worst = self.report.worst_latency_ns = self._worst or 0
+        fastest = min(worst, self._fastest)
         if self._latency is not None:
             events["local_ts"] = events["exchange_ts"] + self._latency
+            self.report.shift_ns = max(0, self._latency - fastest)
             return self._latency
         if worst >= 0:
             return worst
@@ -330,9 +334,9 @@ class TapeBuilder:
                 "would see the future",
                 hint='the receive clock is behind: pass negative_latency="shift", or latency_ns=... to set a latency',
             )
-        self.report.shift_ns = self._base - worst
+        self.report.shift_ns = self._base - fastest
         events["local_ts"] += self.report.shift_ns
-        return self._base
+        return self._base + worst - fastest
 
     def finish(self) -> Tape:
         """Return the tape; the builder is spent.
@@ -361,7 +365,7 @@ class TapeBuilder:
         if lot is None:
             said = self.instrument.lot_size
             lot = said if said != _NO_LOT else Decimal(1).scaleb(-self._decimals)
-        return Tape(ordered, self.instrument.tick_size, lot, self.instrument.key)
+        return Tape(ordered, self.instrument.tick_size, lot, self.instrument.key, self.report.shift_ns)
 
 
 def tape_from_source(

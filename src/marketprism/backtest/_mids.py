@@ -1,0 +1,146 @@
+"""Mid prices of a tape on the exchange's clock, and what its levels showed when orders arrived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from marketprism.backtest import _views as view
+from marketprism.backtest._exchange import run_exchange
+from marketprism.backtest._layout import NEVER, NO_ASK, NO_BID
+from marketprism.backtest._own import place
+from marketprism.backtest._rules import rules
+from marketprism.backtest._strict import run_strict
+from marketprism.backtest.codes import TapeFlag, TapeKind
+from marketprism.backtest.config import MarketConfig, Mode
+from marketprism.backtest.engine import Engine
+from marketprism.backtest.tape import Tape
+from marketprism.core.errors import DataError
+
+__all__ = ["Mids", "replay_mids"]
+
+_NEVER, _NO_BID, _NO_ASK = int(NEVER), int(NO_BID), int(NO_ASK)
+_EXCHANGE = int(TapeFlag.EXCHANGE)
+
+
+@dataclass(frozen=True)
+class Mids:
+    """Mid prices of one market on the exchange's clock; own orders do not move them.
+
+    Attributes
+    ----------
+    ts : ndarray of int64, shape (n,)
+        When a mid began to hold, all events of that time included; ns, rising.
+    half_ticks : ndarray of int64, shape (n,)
+        Bid plus ask in ticks: twice the mid. Where a side is empty or the market is not observed, the last one known;
+        before the first one, that one.
+    known : ndarray of bool, shape (n,)
+        False where the mid is an older one.
+    gaps : ndarray of int64
+        When gaps began, ns.
+    first_ts, last_ts : int
+        First and last exchange time of the tape.
+    shown : ndarray of float64
+        Answers to the questions asked, base units.
+    """
+
+    ts: np.ndarray
+    half_ticks: np.ndarray
+    known: np.ndarray
+    gaps: np.ndarray
+    first_ts: int
+    last_ts: int
+    shown: np.ndarray
+
+    def at(self, ts: np.ndarray) -> np.ndarray:
+        """Return twice the mid in ticks after all events up to and including each time."""
+        return self._value(np.searchsorted(self.ts, ts, side="right"))
+
+    def before(self, ts: np.ndarray) -> np.ndarray:
+        """Return twice the mid in ticks before the events of each time."""
+        return self._value(np.searchsorted(self.ts, ts, side="left"))
+
+    def _value(self, following: np.ndarray) -> np.ndarray:
+        values: np.ndarray = self.half_ticks[np.maximum(following - 1, 0)]
+        return values
+
+
+@njit(cache=True)
+def _replay(
+    e: Any, asked_ts: np.ndarray, sides: np.ndarray, ticks: np.ndarray, shown: np.ndarray, out: np.ndarray
+) -> int:
+    """Run an engine without orders over its market and note every change of the mid; return how many."""
+    events = view.events(e)
+    market = view.markets(e)[0]
+    strict = view.clock(e).strict != 0
+    n = asked = 0
+    while True:
+        at = market.exchange_at
+        while at < market.end and not events[at].kind & 64:
+            at += 1
+        ts = events[at].exchange_ts if at < market.end else _NEVER
+        if asked < len(asked_ts) and asked_ts[asked] < ts:
+            level = place(market, sides[asked], ticks[asked])
+            shown[asked] = view.depth(e)[level] if level >= 0 else 0.0
+            asked += 1
+            continue
+        if ts == _NEVER:
+            return n
+        if strict:
+            run_strict(e, 0, ts)
+        else:
+            run_exchange(e, 0, ts)
+        known = market.bid != _NO_BID and market.ask != _NO_ASK and not rules(e)[0].blind
+        mid = market.bid + market.ask if known else (out[n - 1, 1] if n else 0)
+        if n == 0 or mid != out[n - 1, 1] or known != out[n - 1, 2]:
+            out[n, 0] = ts
+            out[n, 1] = mid
+            out[n, 2] = known
+            n += 1
+
+
+def replay_mids(
+    tape: Tape,
+    config: MarketConfig | None = None,
+    mode: Mode = "strict",
+    *,
+    asked_ts: np.ndarray | None = None,
+    sides: np.ndarray | None = None,
+    ticks: np.ndarray | None = None,
+) -> Mids:
+    """Replay a tape without orders.
+
+    Parameters
+    ----------
+    tape : Tape
+        Of the market.
+    config : MarketConfig, optional
+        Of the market.
+    mode : {"strict", "compat"}
+        Whose rules move the book.
+    asked_ts, sides, ticks : ndarray of int64, optional
+        Questions in the order of time: what did the market show there after all events up to that time.
+
+    Raises
+    ------
+    DataError
+        The book never had two sides.
+    """
+    engine = Engine([tape], [config or MarketConfig()], mode=mode)
+    nothing = np.zeros(0, np.int64)
+    asked_ts, sides, ticks = (nothing if a is None else a for a in (asked_ts, sides, ticks))
+    shown = np.zeros(len(asked_ts))
+    exchange = tape.events[(tape.events["kind"] & _EXCHANGE) != 0]
+    times = exchange["exchange_ts"]
+    out = np.empty((len(times), 3), np.int64)
+    out = out[: _replay(engine.pointer, asked_ts, sides, ticks, shown, out)]
+    known = out[:, 2] != 0
+    if not known.any():
+        raise DataError(f"the book of {tape.key or 'a market'} never had two sides", hint="there is no mid price")
+    half_ticks = out[:, 1].copy()
+    half_ticks[: int(np.argmax(known))] = half_ticks[known][0]
+    gaps = times[(exchange["kind"] & 63) == TapeKind.GAP]
+    return Mids(out[:, 0].copy(), half_ticks, known, gaps, int(times[0]), int(times[-1]), shown)
