@@ -23,6 +23,9 @@ __all__ = ["duplicates", "factor_table", "univariate_ic"]
 _Floats = npt.NDArray[np.float64]
 _DUPLICATE = 0.98
 _FACTORS_AT_ONCE = 16
+_TESTABLE_ROWS = 30
+_TESTABLE_BLOCKS = 8
+"""Rows and blocks with a value that an interval and a p-value take; two points always lie on a line."""
 
 
 def factor_table(
@@ -45,7 +48,8 @@ def factor_table(
     polars.DataFrame
         ``factor, horizon, ic, low, high, n, p_value, star, ic_third_1..3, sign_consistency, coverage, duplicate_of,
         duplicate_correlation, note``. ``star`` is true when samples are enough and the Benjamini-Hochberg adjusted
-        p-value over the factors of that horizon is at most ``1 - level``. ``sign_consistency`` is the share of ten
+        p-value over the factors of that horizon is at most ``1 - level``. Interval and p-value are null, and count in
+        no adjustment, where fewer than 30 rows or 8 blocks have a value. ``sign_consistency`` is the share of ten
         stretches of time whose IC has the sign of the whole. ``duplicate_of`` names the first earlier factor
         with an absolute correlation above .98.
     """
@@ -140,9 +144,10 @@ def univariate_ic(
     with threadpool_limits(limits=1):
         sums = draws.astype(np.float64) @ moments.reshape(blocks, -1)
     samples = _correlation(sums.reshape(replications, 6, width))
-    low, high, p_value = _inference(ic, samples, blocks, level)
-    rows = present.sum(axis=0)
-    enough = (rows >= ENOUGH_ROWS) & (blocks >= ENOUGH_BLOCKS)
+    rows, own_blocks = present.sum(axis=0), (moments[:, 0, :] > 0).sum(axis=0)
+    testable = (rows >= _TESTABLE_ROWS) & (own_blocks >= _TESTABLE_BLOCKS)
+    low, high, p_value = _inference(np.where(testable, ic, np.nan), samples, own_blocks, level)
+    enough = (rows >= ENOUGH_ROWS) & (own_blocks >= ENOUGH_BLOCKS)
     by_third = [_correlation(part.sum(axis=0)) for part in np.array_split(moments, 3)]
     tenths = np.array([_correlation(part.sum(axis=0)) for part in np.array_split(moments, 10)])
     judged = np.isfinite(tenths).sum(axis=0)
@@ -159,8 +164,8 @@ def univariate_ic(
         **{f"ic_third_{i + 1}": values for i, values in enumerate(by_third)},
         "sign_consistency": consistency,
         "note": [
-            "" if fine else f"few samples: {count} rows in {blocks} blocks"
-            for fine, count in zip(enough, rows, strict=True)
+            "" if fine else f"few samples: {count} rows in {own} blocks"
+            for fine, count, own in zip(enough, rows, own_blocks, strict=True)
         ],
     }
 
@@ -192,13 +197,17 @@ def _correlation(sums: _Floats) -> _Floats:
         return np.where(flat, np.nan, (xy - x * y / n) / np.sqrt(np.where(flat, 1.0, var_x * var_y)))
 
 
-def _inference(ic: _Floats, samples: _Floats, blocks: int, level: float) -> tuple[_Floats, _Floats, _Floats]:
-    """Intervals as everywhere (percentile, widened for few blocks) and two-sided p-values from the bootstrap error."""
+def _inference(
+    ic: _Floats, samples: _Floats, blocks: npt.NDArray[np.int64], level: float
+) -> tuple[_Floats, _Floats, _Floats]:
+    """Intervals as everywhere (percentile, widened for few blocks) and two-sided p-values from the bootstrap error.
+
+    ``blocks`` are those in which each column has a value; NaN where the IC is.
+    """
     from scipy.special import ndtri, stdtr, stdtrit
 
     nan = np.full_like(ic, np.nan)
-    if blocks < 2:
-        return nan, nan, nan
+    freedom = np.maximum(1, blocks - 1)
     tail = 0.5 * (1 - level)
     low, high, error = nan.copy(), nan.copy(), nan.copy()
     for column in np.flatnonzero(np.isfinite(ic)):
@@ -207,9 +216,9 @@ def _inference(ic: _Floats, samples: _Floats, blocks: int, level: float) -> tupl
         if values.size:
             low[column], high[column] = np.quantile(values, (tail, 1 - tail))
             error[column] = values.std()
-    widen = stdtrit(blocks - 1, 1 - tail) / ndtri(1 - tail)
+    widen = stdtrit(freedom, 1 - tail) / ndtri(1 - tail)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p_value = 2 * stdtr(blocks - 1, -np.abs(ic / error))
+        p_value = 2 * stdtr(freedom, -np.abs(ic / error))
     return ic + widen * (low - ic), ic + widen * (high - ic), p_value
 
 

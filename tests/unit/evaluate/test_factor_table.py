@@ -66,6 +66,29 @@ def test_few_rows(make_tape):
     assert duplicates(np.zeros((2, 2)), ("a", "b"))[0] == [None, None]
 
 
+def test_a_factor_with_a_few_values_is_not_tested_and_lends_no_weight_to_others():
+    """Two points correlate by 1 or -1: a p-value of 0 that would let others pass Benjamini-Hochberg."""
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((800, 12)), rng.standard_normal(800)
+    present = np.ones_like(x, bool)
+    whole = univariate_ic(x, present, y, length=7, seed=0)
+    present[:, 6:] = False
+    present[[100, 400], 6:] = True
+    found = univariate_ic(np.where(present, x, 0.0), present, y, length=7, seed=0)
+    for name in ("low", "high", "p_value"):
+        assert np.isnan(found[name][6:]).all()
+        assert found[name][:6] == pytest.approx(whole[name][:6])
+    assert found["n"][6] == 2
+    assert found["note"][6] == "few samples: 2 rows in 2 blocks"
+    assert not found["star"].any()
+    # Twenty-eight blocks with a value of a hundred and fifteen: Student's t has 27 degrees of freedom.
+    present[:, 6:] = True
+    present[196:, 7] = False
+    found = univariate_ic(np.where(present, x, 0.0), present, y, length=7, seed=0)
+    assert found["note"][7] == "few samples: 196 rows in 28 blocks"
+    assert np.isfinite(found["p_value"][7])
+
+
 def test_overlap_counts_decisions_inside_a_label(make_tape):
     tape = pl.concat([make_tape(200), make_tape(200, seed=1, symbol="ETH-USDT")])
     labels = make_labels(tape, LabelConfig(bucket_horizons=(1, 5)))
