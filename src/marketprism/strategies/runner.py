@@ -1,0 +1,165 @@
+"""Runs strategies over tapes: built-in ones by name, own ones from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from marketprism.backtest.config import MarketConfig, Mode
+from marketprism.backtest.engine import Engine
+from marketprism.backtest.models import MarketModels
+from marketprism.backtest.risk import RiskLimits
+from marketprism.backtest.tape import Tape
+from marketprism.core.errors import ConfigError
+from marketprism.strategies._arrays import MakerArrays
+from marketprism.strategies._maker import drive
+from marketprism.strategies.config import MakerConfig
+from marketprism.strategies.registry import find_strategy
+
+if TYPE_CHECKING:
+    from marketprism.backtest.signals import SignalTape
+
+__all__ = ["Simulation", "simulate"]
+
+Parameters = Mapping[str, Any]
+
+
+class Simulation:
+    """Built-in makers on an engine: any kinds in any lanes, and as agents of one world.
+
+    Parameters
+    ----------
+    tapes : sequence of Tape
+        One for each market; every account quotes in all of them, each market by itself.
+    strategy : str or sequence of str
+        A name of ``STRATEGIES`` for all, or one for each agent.
+    parameters : mapping or sequence
+        Settings of the strategy. A sequence makes lanes: each entry a mapping for all agents, or a sequence of one
+        mapping for each agent. The key ``strategy`` gives a lane or agent another strategy.
+    markets : sequence of MarketConfig, optional
+        One for each market.
+    mode : {"strict", "compat"}
+        Of the engine.
+    agents : int, default 1
+        Makers in one world, if ``strategy`` is one name.
+    interval_ms : float, default 100
+        Between decisions; 0: at every feed event.
+    signals : SignalTape, optional
+        For ``signal_skew``; read in all markets.
+    risk : RiskLimits or sequence of RiskLimits
+        For all, or one for each agent.
+    models : sequence of MarketModels, optional
+        One for each market.
+
+    Attributes
+    ----------
+    engine : Engine
+        With all accounts.
+    configs : tuple of MakerConfig
+        By account, ``lane * agents + agent``.
+    states : ndarray
+        What each account's maker remembers: ``k``, ``rate``, ``sigma`` in use among others.
+    """
+
+    def __init__(
+        self,
+        tapes: Sequence[Tape],
+        strategy: str | Sequence[str] = "avellaneda_stoikov",
+        parameters: Parameters | Sequence[Any] = (),
+        *,
+        markets: Sequence[MarketConfig] = (),
+        mode: Mode = "strict",
+        agents: int = 1,
+        interval_ms: float = 100.0,
+        signals: SignalTape | None = None,
+        risk: RiskLimits | Sequence[RiskLimits] = RiskLimits(),  # noqa: B008 - frozen
+        models: Sequence[MarketModels] = (),
+    ) -> None:
+        if not 0 <= interval_ms <= 86_400_000:
+            raise ConfigError(f"interval_ms was {interval_ms}", hint="0 for every event, or up to a day")
+        lanes = spread(strategy, parameters, agents)
+        self.configs = tuple(configure(name, values) for lane in lanes for name, values in lane)
+        self.engine = Engine(
+            tapes, markets, lanes=len(lanes), agents=len(lanes[0]), risk=risk, models=models, mode=mode
+        )
+        self._arrays = MakerArrays(self.engine.tapes, self.configs, signals)
+        self._interval = round(interval_ms * 1e6)
+
+    @property
+    def states(self) -> np.ndarray:
+        """Records of the makers, ``[market, lane * agents + agent]``."""
+        return self._arrays.states.reshape(len(self.engine.tapes), -1)
+
+    def run(self) -> Engine:
+        """Run to the end of the data."""
+        self.engine.run(drive, self._interval, *self._arrays.arguments)
+        return self.engine
+
+
+def simulate(
+    tapes: Sequence[Tape],
+    strategy: str | Sequence[str] = "avellaneda_stoikov",
+    parameters: Parameters | Sequence[Any] = (),
+    *,
+    markets: Sequence[MarketConfig] = (),
+    mode: Mode = "strict",
+    agents: int = 1,
+    interval_ms: float = 100.0,
+    signals: SignalTape | None = None,
+    risk: RiskLimits | Sequence[RiskLimits] = RiskLimits(),  # noqa: B008 - frozen
+    models: Sequence[MarketModels] = (),
+) -> Engine:
+    """Run a strategy over tapes to the end and return the engine with its accounts; see :class:`Simulation`.
+
+    Examples
+    --------
+    >>> simulate([tape], "symmetric", {"half_spread_ticks": 2})  # doctest: +SKIP
+    >>> simulate([tape], "glft", [{"gamma": g} for g in (0.001, 0.01, 0.1)])  # three lanes  # doctest: +SKIP
+    """
+    return Simulation(
+        tapes,
+        strategy,
+        parameters,
+        markets=markets,
+        mode=mode,
+        agents=agents,
+        interval_ms=interval_ms,
+        signals=signals,
+        risk=risk,
+        models=models,
+    ).run()
+
+
+def spread(
+    strategy: str | Sequence[str], parameters: Parameters | Sequence[Any], agents: int
+) -> list[list[tuple[str, dict[str, Any]]]]:
+    """Return name and settings ``[lane][agent]``.
+
+    Raises
+    ------
+    ConfigError
+        A lane has settings for another number of agents.
+    """
+    names = [strategy] * agents if isinstance(strategy, str) else list(strategy)
+    if not names:
+        raise ConfigError(f"agents was {agents}, strategies were {strategy}", hint="at least one")
+    lanes = [parameters] if isinstance(parameters, Mapping) else list(parameters) or [{}]
+    result = []
+    for n, lane in enumerate(lanes):
+        each = [lane] * len(names) if isinstance(lane, Mapping) else list(lane)
+        if len(each) != len(names):
+            raise ConfigError(f"lane {n} has settings for {len(each)} agents of {len(names)}", hint="one for each")
+        result.append(
+            [
+                (str(values.get("strategy", name)), {k: v for k, v in values.items() if k != "strategy"})
+                for name, values in zip(names, each, strict=True)
+            ]
+        )
+    return result
+
+
+def configure(name: str, values: Parameters) -> MakerConfig:
+    """Return the checked configuration of a built-in strategy."""
+    return find_strategy(name).config.from_mapping(values)
