@@ -79,8 +79,8 @@ class Simulation:
     ) -> None:
         if not 0 <= interval_ms <= 86_400_000:
             raise ConfigError(f"interval_ms was {interval_ms}", hint="0 for every event, or up to a day")
-        lanes = spread(strategy, parameters, agents)
-        self.configs = tuple(configure(name, values) for lane in lanes for name, values in lane)
+        lanes = _spread(strategy, parameters, agents)
+        self.configs = tuple(_configure(name, values) for lane in lanes for name, values in lane)
         self.engine = Engine(
             tapes, markets, lanes=len(lanes), agents=len(lanes[0]), risk=risk, models=models, mode=mode
         )
@@ -132,7 +132,7 @@ def simulate(
     ).run()
 
 
-def spread(
+def _spread(
     strategy: str | Sequence[str], parameters: Parameters | Sequence[Any], agents: int
 ) -> list[list[tuple[str, dict[str, Any]]]]:
     """Return name and settings ``[lane][agent]``.
@@ -160,6 +160,6 @@ def spread(
     return result
 
 
-def configure(name: str, values: Parameters) -> MakerConfig:
+def _configure(name: str, values: Parameters) -> MakerConfig:
     """Return the checked configuration of a built-in strategy."""
     return find_strategy(name).config.from_mapping(values)
