@@ -35,7 +35,10 @@ def factors_section(judgement: Judgement) -> Section:
     import polars as pl
 
     table = judgement.factor_table.filter(pl.col("horizon") == judgement.primary)
-    ranked = table.sort([pl.col("ic").abs(), "factor"], descending=[True, False], nulls_last=True)
+    # A factor with a handful of values has no interval; its IC, often 1, ranks last.
+    ranked = table.sort(
+        [pl.col("low").is_null(), pl.col("ic").abs(), "factor"], descending=[False, True, False], nulls_last=True
+    )
     items: list[Item] = []
     top = ranked.filter(pl.col("ic").is_not_null() & pl.col("low").is_not_null()).head(_BARS)
     if top.height:
@@ -103,7 +106,8 @@ def factors_section(judgement: Judgement) -> Section:
 def _horizon_table(judgement: Judgement) -> list[Item]:
     import polars as pl
 
-    wide = judgement.factor_table.pivot(on="horizon", index="factor", values="ic")
+    tested = judgement.factor_table.with_columns(pl.when(pl.col("low").is_not_null()).then("ic").alias("ic"))
+    wide = tested.pivot(on="horizon", index="factor", values="ic")
     horizons = [h for h in wide.columns if h != "factor"]
     if len(horizons) < 2 or wide.is_empty():
         return []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import polars as pl
 import pytest
 
 from marketprism.evaluate.judge import judge
@@ -56,6 +58,20 @@ def test_every_factor_is_in_the_table(judged: tuple[Collected, Judgement]) -> No
     section = sections_judgement.factors_section(judged[1])
     table = next(item for item in section.items if isinstance(item, Table) and item.title == "All factors")
     assert {row[0].removesuffix(" ★") for row in table.rows} == set(judged[0].factor_names)
+
+
+def test_a_factor_with_two_values_does_not_lead_the_tables(judged: tuple[Collected, Judgement]) -> None:
+    table = judged[1].factor_table
+    two = pl.lit(None, pl.Float64)
+    odd = table.head(1).with_columns(
+        factor=pl.lit("two_values"), ic=pl.lit(-1.0), low=two, high=two, p_value=two, star=False, n=pl.lit(2)
+    )
+    other = table.with_columns(horizon=pl.lit("3_buckets"))
+    both = pl.concat([odd.cast(table.schema), table, other.head(5)])
+    section = sections_judgement.factors_section(replace(judged[1], factor_table=both))
+    by_horizon, every = (item for item in section.items if isinstance(item, Table))
+    assert "two_values" not in [row[0] for row in by_horizon.rows]
+    assert "two_values" in [row[0] for row in every.rows[-10:]]
 
 
 def test_controls_are_told(judged: tuple[Collected, Judgement]) -> None:
