@@ -17,7 +17,8 @@ __all__ = ["EVENT_DTYPE", "Tape", "order_slot"]
 
 _MOST_TICKS = 1 << 22
 _LEVELS = (TapeKind.BID, TapeKind.ASK, TapeKind.NO_BID, TapeKind.NO_ASK)
-_PRICED = (*_LEVELS, TapeKind.BUY_TRADE, TapeKind.SELL_TRADE, TapeKind.TRADE)
+_ORDERS = (TapeKind.ORDER_ADD, TapeKind.ORDER_REDUCE, TapeKind.ORDER_DELETE, TapeKind.ORDER_EXECUTE)
+_PRICED = (*_LEVELS, *_ORDERS, TapeKind.BUY_TRADE, TapeKind.SELL_TRADE, TapeKind.TRADE)
 
 
 @njit(cache=True)
@@ -76,7 +77,7 @@ class Tape:
         return len(self.events)
 
     def ticks(self) -> tuple[int, int]:
-        """Return the lowest and the highest tick of levels and trades.
+        """Return the lowest and the highest tick of levels, orders and trades.
 
         Raises
         ------

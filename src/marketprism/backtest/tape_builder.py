@@ -15,6 +15,7 @@ from marketprism.backtest.codes import TapeKind
 from marketprism.backtest.tape import Tape
 from marketprism.book.changes import BookChanges, Change
 from marketprism.book.config import BookConfig
+from marketprism.book.order_steps import STEP_DTYPE, OrderSteps, Step
 from marketprism.core.block import EventBlock
 from marketprism.core.errors import ConfigError, DataError, did_you_mean
 from marketprism.core.instrument import Instrument
@@ -36,6 +37,14 @@ _CHANGES[0, [Change.BID, Change.ASK, Change.CLEAR, Change.LOST]] = (
 )
 _CHANGES[1] = _CHANGES[0]
 _CHANGES[1, [Change.BID, Change.ASK]] = TapeKind.NO_BID, TapeKind.NO_ASK
+_STEPS = np.zeros(5, np.uint8)
+_STEPS[[Step.JOINED, Step.SHRANK, Step.LEFT, Step.EXECUTED]] = (
+    TapeKind.ORDER_ADD,
+    TapeKind.ORDER_REDUCE,
+    TapeKind.ORDER_DELETE,
+    TapeKind.ORDER_EXECUTE,
+)
+_MOST_SLOTS = 1 << 23
 _ORDERS = (EventKind.ORDER_ADD, EventKind.ORDER_MODIFY, EventKind.ORDER_DELETE, EventKind.ORDER_EXECUTE)
 _MARKET = (EventKind.BOOK_SNAPSHOT, EventKind.BOOK_DELTA, EventKind.QUOTE, EventKind.TRADE, *_ORDERS)
 _TOLD = (*_MARKET, EventKind.GAP, EventKind.FUNDING_RATE)
@@ -88,7 +97,7 @@ class TapeBuilder:
     Book rows pass through :class:`~marketprism.book.changes.BookChanges`: the venue's sequencing rule decides, stale
     updates are dropped, nothing is told before the first snapshot, and a gap becomes a GAP event that lasts until the
     next snapshot (CLEAR and its levels). Level-1 sources become books of one level a side. L3 orders are added up to
-    levels. The exchange's clock of a tape is ``ts_event``, the local one ``ts_recv``.
+    levels, and told one by one besides. The exchange's clock of a tape is ``ts_event``, the local one ``ts_recv``.
 
     Parameters
     ----------
@@ -110,6 +119,9 @@ class TapeBuilder:
     reach_ticks : int, default 1_048_576
         Levels further than this from the first best price are left out (venues keep bids at a cent and asks at a
         million): the engine's ladder spans all ticks of a tape. The market itself must stay within.
+    orders : bool, default True
+        Tell single orders where the source does, before the changes of levels that they make: strict mode then knows
+        places in queues exactly. Not with ``levels``.
     book : BookConfig, optional
         ``start="first_update"`` for recordings without a snapshot; ``crossed_tolerance_ns``: a book crossed for longer
         is a gap.
@@ -139,6 +151,7 @@ class TapeBuilder:
         base_latency_ns: int = 0,
         levels: int | None = None,
         reach_ticks: int = 1 << 20,
+        orders: bool = True,
         book: BookConfig = BookConfig(),  # noqa: B008 - frozen
     ) -> None:
         if negative_latency not in {"refuse", "shift"}:
@@ -158,6 +171,7 @@ class TapeBuilder:
         self.report = TapeReport()
         self._lot, self._latency, self._policy, self._base = lot, latency_ns, negative_latency, base_latency_ns
         self._changes = BookChanges(instrument, book, levels=levels or 0)
+        self._steps = OrderSteps(instrument) if orders and levels is None else None
         self._events = np.zeros(_ROOM, EVENT_DTYPE)
         self._count = 0
         self._open = np.zeros(0, ROW_DTYPE)
@@ -208,7 +222,7 @@ class TapeBuilder:
         self.report.leave_out("trades of unknown size", int((~auction & ~hidden & ~sized).sum()))
         trade = trade[~auction & ~hidden & sized]
         if not self._begun:
-            start = np.flatnonzero(changes["change"] == Change.CLEAR)
+            start = np.flatnonzero(changes["change"] <= Change.ASK)
             begin = int(changes["row"][start[0]]) if start.size else len(rows)
             if start.size:
                 self._begin(changes[changes["row"] == begin])
@@ -216,19 +230,23 @@ class TapeBuilder:
             trade = trade[trade >= begin]
         changes = changes[self._within(rows["price"][trade], changes)]
         self._measure(rows["quantity"][trade], changes["quantity"])
-        self._append(rows, trade, changes)
+        steps = np.zeros(0, STEP_DTYPE)
+        if self._steps is not None and self._by_order:
+            steps = self._steps.steps(rows, self._centre - self._reach, self._centre + self._reach)
+        if len(steps) and steps["slot"].max() >= _MOST_SLOTS:
+            raise DataError(f"{self.instrument.key}: over {_MOST_SLOTS:,} orders at once", hint="orders=False")
+        self._append(rows, trade, steps, changes)
 
     def _begin(self, first: np.ndarray) -> None:
         """Note where the market is when the first book begins."""
         bids, asks = (first["tick"][first["change"] == side] for side in (Change.BID, Change.ASK))
-        if bids.size or asks.size:
-            centre = int(bids.max() if bids.size else asks.min())
-            if centre + self._reach > _MOST_TICK:
-                raise DataError(
-                    f"the best price of {self.instrument.key} was {centre:,} ticks, tapes hold up to {_MOST_TICK:,}",
-                    hint="give the instrument its true tick size, or lower reach_ticks",
-                )
-            self._centre, self._begun = centre, True
+        self._centre = int(bids.max() if bids.size else asks.min())
+        if self._centre + self._reach > _MOST_TICK:
+            raise DataError(
+                f"the best price of {self.instrument.key} was {self._centre:,} ticks, tapes hold up to {_MOST_TICK:,}",
+                hint="give the instrument its true tick size, or lower reach_ticks",
+            )
+        self._begun = True
 
     def _within(self, traded: np.ndarray, changes: np.ndarray) -> np.ndarray:
         """Return which changes are near enough to keep."""
@@ -247,23 +265,22 @@ class TapeBuilder:
         for quantity in quantities:
             self._decimals = int(decimals_of(quantity, self._decimals))
 
-    def _append(self, rows: np.ndarray, trade: np.ndarray, changes: np.ndarray) -> None:
-        """Write trades and changes in order of their rows."""
-        n = len(trade) + len(changes)
-        new = np.zeros(n, EVENT_DTYPE)
-        at = np.concatenate([trade, changes["row"]])
-        kind = np.concatenate(
-            [
-                _TRADES[rows["side"][trade] + 1],
-                _CHANGES[(changes["quantity"] == 0).astype(np.intp), changes["change"]],
-            ]
-        )
-        tick = np.concatenate([rows["price"][trade], changes["tick"]])
+    def _append(self, rows: np.ndarray, trade: np.ndarray, steps: np.ndarray, changes: np.ndarray) -> None:
+        """Write trades, steps of orders and changes of levels in order of their rows."""
+        t, end = len(trade), len(trade) + len(steps)
+        new = np.zeros(end + len(changes), EVENT_DTYPE)
+        new["kind"][:t], new["tick"][:t] = _TRADES[rows["side"][trade] + 1], rows["price"][trade]
+        new["kind"][t:end], new["tick"][t:end] = _STEPS[steps["step"]], steps["tick"]
+        new["flags"][t:end] = steps["slot"] >> 16 | np.where(steps["side"] > 0, 128, 0)
+        new["slot"][t:end] = steps["slot"] & 0xFFFF
+        new["kind"][end:] = _CHANGES[(changes["quantity"] == 0).astype(np.intp), changes["change"]]
+        new["tick"][end:] = changes["tick"]
+        new["quantity"] = np.concatenate([rows["quantity"][trade], steps["quantity"], changes["quantity"]])
+        at = np.concatenate([trade, steps["row"], changes["row"]])
         order = np.argsort(at, kind="stable")
-        at, kind, tick = at[order], kind[order], tick[order]
-        new["tick"], new["kind"] = tick, kind
-        new["quantity"] = np.concatenate([rows["quantity"][trade], changes["quantity"]])[order]
+        at, new = at[order], new[order]
         new["exchange_ts"], new["local_ts"] = rows["ts_event"][at], rows["ts_recv"][at]
+        kind, n = new["kind"], len(new)
         is_trade = (kind >= TapeKind.BUY_TRADE) & (kind <= TapeKind.TRADE)
         for name, mine in (("book", ~is_trade), ("trades", is_trade)):
             self._hold(new, np.flatnonzero(mine), name)
@@ -378,6 +395,7 @@ def tape_from_source(
     base_latency_ns: int = 0,
     levels: int | None = None,
     reach_ticks: int = 1 << 20,
+    orders: bool = True,
     book: BookConfig = BookConfig(),  # noqa: B008 - frozen
 ) -> Tape:
     """Pack a source, or any blocks, into a tape.
@@ -388,7 +406,7 @@ def tape_from_source(
         A source, or the blocks of one stream.
     instrument : Instrument, optional
         Which one of a panel; not needed where there is one.
-    lot, latency_ns, negative_latency, base_latency_ns, levels, reach_ticks, book
+    lot, latency_ns, negative_latency, base_latency_ns, levels, reach_ticks, orders, book
         See :class:`TapeBuilder`.
 
     Returns
@@ -421,6 +439,7 @@ def tape_from_source(
                 base_latency_ns=base_latency_ns,
                 levels=levels,
                 reach_ticks=reach_ticks,
+                orders=orders,
                 book=book,
             )
         builder.push(block)

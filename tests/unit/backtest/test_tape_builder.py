@@ -10,8 +10,11 @@ import pytest
 from tests.unit.backtest.replay import same_as_book, times_and_bests
 
 import marketprism as mp
+from marketprism.backtest.actions import advance, submit
 from marketprism.backtest.codes import TapeFlag, TapeKind
-from marketprism.backtest.tape import Tape
+from marketprism.backtest.config import MarketConfig
+from marketprism.backtest.engine import Engine
+from marketprism.backtest.tape import EVENT_DTYPE, Tape, order_slot
 from marketprism.backtest.tape_builder import TapeBuilder, tape_from_source
 from marketprism.book import BookConfig
 from marketprism.core.block import EventBlock, concat, payload_event
@@ -179,27 +182,87 @@ def test_only_the_best_levels() -> None:
     assert same_as_book(tape, blk) == 3
 
 
-def test_orders_add_up_to_levels() -> None:
-    def order(kind: EventKind, ts: int, number: int, side: int, price: int, quantity: float) -> np.ndarray:
-        rows = message(kind, ts, [(side, price, quantity)])
-        rows["event_id"] = number
-        return rows
+def order(kind: EventKind, ts: int, number: int, side: int = 0, price: int = 0, quantity: float = 0.0) -> np.ndarray:
+    rows = message(kind, ts, [(side, price, quantity)])
+    rows["event_id"] = number
+    return rows
 
-    blk = block(
-        order(ADD, 10, 1, 1, 99, 2.0),
-        order(ADD, 20, 2, 1, 99, 3.0),
-        order(ADD, 30, 3, -1, 101, 1.0),
-        order(EXECUTE, 40, 1, 0, 0, 0.5),
-        order(MODIFY, 50, 2, 1, 98, 1.0),
-        order(DELETE, 60, 3, -1, 101, 0.0),
-        order(DELETE, 70, 77, -1, 101, 0.0),  # unknown
-    )
-    tape = tape_from_source([blk])
+
+ORDERS = block(
+    order(DELETE, 5, 78, -1, 101, 0.0),  # unknown: a book without levels begins
+    order(ADD, 10, 1, 1, 99, 2.0),
+    order(ADD, 20, 2, 1, 99, 3.0),
+    order(ADD, 30, 3, -1, 101, 1.0),
+    order(EXECUTE, 40, 1, 0, 0, 0.5),
+    order(MODIFY, 45, 2, 1, 99, 2.0),  # less: keeps its place
+    order(MODIFY, 50, 2, 1, 98, 1.0),  # another price: goes
+    order(DELETE, 60, 3, -1, 101, 0.0),
+    order(DELETE, 70, 77, -1, 101, 0.0),  # unknown
+    order(EXECUTE, 80, 1, 0, 0, 9.0),  # all that is left
+)
+
+
+def test_orders_add_up_to_levels() -> None:
+    tape = tape_from_source([ORDERS], orders=False)
     assert told(tape) == [
         *(("CLEAR", 0, 0.0), ("BID", 99, 2.0), ("BID", 99, 5.0), ("ASK", 101, 1.0), ("BID", 99, 4.5)),
-        *(("BID", 99, 1.5), ("BID", 98, 1.0), ("NO_ASK", 101, 0.0)),
+        *(("BID", 99, 3.5), ("BID", 99, 1.5), ("BID", 98, 1.0), ("NO_ASK", 101, 0.0), ("NO_BID", 99, 0.0)),
     ]
-    assert same_as_book(tape, blk) == 7
+    assert same_as_book(tape, ORDERS) == 10
+    assert told(tape_from_source([ORDERS], levels=5)) == told(tape)
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_orders_are_told_one_by_one(size: int) -> None:
+    tape = tape_from_source(ORDERS.chunks(size))
+    steps = tape.events[(tape.events["kind"] & 63) >= TapeKind.ORDER_ADD]
+    assert [(name, tick, q) for name, tick, q in told(tape) if name.startswith("ORDER")] == [
+        *(("ORDER_ADD", 99, 2.0), ("ORDER_ADD", 99, 3.0), ("ORDER_ADD", 101, 1.0), ("ORDER_EXECUTE", 99, 0.5)),
+        *(("ORDER_REDUCE", 99, 1.0), ("ORDER_DELETE", 99, 2.0), ("ORDER_ADD", 98, 1.0), ("ORDER_DELETE", 101, 1.0)),
+        ("ORDER_EXECUTE", 99, 1.5),
+    ]
+    assert [order_slot(e) for e in steps] == [
+        *((1, 0), (1, 1), (-1, 2), (1, 0), (1, 1), (1, 1), (1, 1), (-1, 2), (1, 0)),
+    ]
+    assert [name for name, _, _ in told(tape)][:4] == ["CLEAR", "ORDER_ADD", "BID", "ORDER_ADD"]
+    assert same_as_book(tape, ORDERS) == 10
+    near = tape_from_source(ORDERS.chunks(size), reach_ticks=1)
+    assert near.ticks() == (98, 99)
+
+
+def test_places_in_queues_are_exact_order_by_order() -> None:
+    def trade_of(ts: int, number: int, quantity: float) -> tuple[np.ndarray, np.ndarray]:
+        return message(TRADE, ts, [(-1, 99, quantity)]), order(EXECUTE, ts, number, 1, 99, quantity)
+
+    ms = 1_000_000
+    blk = block(
+        *(order(ADD, 1, 1, 1, 99, 5.0), order(ADD, 2, 2, 1, 99, 3.0), order(ADD, 3, 9, -1, 101, 3.0)),
+        order(ADD, 20 * ms, 3, 1, 99, 4.0),
+        order(DELETE, 30 * ms, 2),
+        order(DELETE, 40 * ms, 3),  # came later: moves nobody up
+        order(ADD, 45 * ms, 4, 1, 99, 9.0),
+        *trade_of(50 * ms, 1, 4.0),
+        *trade_of(60 * ms, 1, 1.0),
+        *trade_of(70 * ms, 4, 2.0),
+        order(ADD, 90 * ms, 5, 1, 97, 1.0),
+    )
+    engine = Engine([tape_from_source([blk], lot=Decimal(1))], [MarketConfig()])
+    assert advance(engine.pointer, 10 * ms) == 1
+    slot = submit(engine.pointer, 0, 0, 1, 99, 3.0, 0, 0)
+    fronts = []
+    for _ in range(8):
+        assert advance(engine.pointer, 10 * ms) == 1
+        fronts.append(float(engine._arrays["orders"][slot]["front"]))
+    assert fronts[:6] == [8.0, 5.0, 5.0, 1.0, 0.0, 0.0]
+    assert engine.accounts[0, 0]["position"] == 2.0
+
+
+def test_order_slots_hold_23_bits() -> None:
+    event = np.zeros(1, EVENT_DTYPE)[0]
+    event["flags"], event["slot"] = 255, 65_535
+    assert order_slot(event) == (1, (1 << 23) - 1)
+    event["flags"] = 1
+    assert order_slot(event) == (-1, (1 << 16) + 65_535)
 
 
 def test_events_out_of_exchange_order_stand_twice() -> None:
@@ -367,10 +430,10 @@ def test_simulated_market() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("levels", [None, 20])
-def test_binance_capture(data_dir: Path, levels: int | None) -> None:
-    source = mp.open_source(f"binance-ws:{data_dir}/binance_ws_20240808/usdm_btcusdt_20240808.gz")
-    blk = concat(source)[:250_000]
+@pytest.mark.parametrize(("market", "levels"), [("usdm", None), ("usdm", 20), ("spot", None)])
+def test_binance_capture(data_dir: Path, market: str, levels: int | None) -> None:
+    source = mp.open_source(f"binance-ws:{data_dir}/binance_ws_20240808/{market}_btcusdt_20240808.gz")
+    blk = concat(source)[:200_000]
     with pytest.raises(DataError, match="see the future"):
         tape_from_source([blk])
     builder = TapeBuilder(source.instrument, negative_latency="shift", levels=levels)
@@ -399,3 +462,34 @@ def test_level_1(data_dir: Path) -> None:
     assert same_as_book(tape, blk) > 20_000
     assert builder.report.trades > 1000
     assert tape.lot_size == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "spec",
+    ["bitstamp-l3:{}/bitstamp_l3_20150501", "ashare-orders:{}/ashare_l2/SH600519_20230201_entrust_trade_snapshot.zip"],
+)
+def test_order_by_order(data_dir: Path, spec: str) -> None:
+    folder = Path(spec.partition(":")[2].format(data_dir))
+    where = folder if folder.is_file() else next(p for p in sorted(folder.iterdir()) if p.suffix != ".md")
+    blk = concat(mp.open_source(f"{spec.partition(':')[0]}:{where}"))[:40_000]
+    builder = TapeBuilder(blk.instrument)
+    for part in blk.chunks(7000):
+        builder.push(part)
+    tape = builder.finish()
+    assert same_as_book(tape, blk) > 1000
+    held: dict[int, float] = {}
+    levels: dict[tuple[int, int], float] = {}
+    compared = 0
+    for event in tape.events:
+        kind, tick, quantity = event["kind"] & 63, int(event["tick"]), float(event["quantity"])
+        if kind >= TapeKind.ORDER_ADD:
+            side, slot = order_slot(event)
+            held[slot] = quantity if kind == TapeKind.ORDER_ADD else held[slot] - quantity
+            change = quantity if kind == TapeKind.ORDER_ADD else -quantity
+            levels[side, tick] = levels.get((side, tick), 0.0) + change
+        elif kind in (TapeKind.BID, TapeKind.ASK):
+            compared += 1
+            assert levels[1 if kind == TapeKind.BID else -1, tick] == pytest.approx(quantity, abs=1e-6)
+    assert compared > 10_000
+    assert min(held.values()) > -1e-6
