@@ -178,6 +178,8 @@ def test_executions_are_told_by_their_trade(scene: type) -> None:
         (30, "SELL_TRADE", 99, 1.0),
         (30, "ORDER_EXECUTE", 99, 1.0, BUY, 1),
         (30, "BID", 99, 6.0),
+        (33, "ORDER_REDUCE", 99, 1.0, BUY, 3),
+        (33, "BID", 99, 5.0),
         (40, "SELL_TRADE", 99, 4.0),
         (40, "ORDER_EXECUTE", 99, 1.0, BUY, 1),
         (40, "ORDER_EXECUTE", 99, 2.0, BUY, 2),
@@ -188,7 +190,7 @@ def test_executions_are_told_by_their_trade(scene: type) -> None:
     play.to(14)
     slot = play.send(1, 99, 3.0)
     play.to(35)
-    assert play.order(slot)["front"] == 3.0
+    assert play.order(slot)["front"] == 3.0, "what came later and leaves is no matter, before a trade and after it"
     play.to(45)
     assert play.fills() == [(1.0, 99)]
 

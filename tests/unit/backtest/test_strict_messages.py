@@ -94,6 +94,11 @@ def test_responses_heard_out_of_order_count_once(scene: type) -> None:
     play = scene((10, "BID", 99, 0.0), *trades, jitter_ms=6.0, seed=3)
     play.to(11)
     slot = play.send(1, 99, 8.0)
+    known = []
+    for ms in range(20, 90):
+        play.to(ms)
+        known.append(float(play.order(slot)["known_leaves"]))
+    assert known == sorted(known, reverse=True), "what is known only moves on"
     play.to(200)
     heard = [leaves for leaves, executed in play.log("leaves", "executed") if executed > 0]
     assert sorted(heard, reverse=True) != heard, "the seed lets some overtake"

@@ -68,15 +68,18 @@ def test_a_market_order_takes_what_there_is_and_nothing_of_an_empty_side(scene: 
 
 
 def test_nothing_is_filled_where_the_best_prices_cross_an_own_order_unless_that_is_asked(scene: type) -> None:
-    def position(mode: str, cross: bool = False) -> float:
-        play = scene((20, "ASK", 99, 2.0), mode=mode, fill_on_cross=cross)
+    def positions(mode: str, cross: bool = False) -> tuple[float, float]:
+        play = scene((20, "ASK", 99, 2.0), (40, "BID", 102, 2.0), mode=mode, fill_on_cross=cross)
         play.send(1, 99, 6.0)
         play.to(30)
-        return play.position()
+        play.send(-1, 102, 6.0)
+        bought = play.position()
+        play.to(50)
+        return bought, play.position() - bought
 
-    assert position("strict") == 0.0
-    assert position("strict", cross=True) == 2.0, "not more than crossed"
-    assert position("compat") == 6.0
+    assert positions("strict") == (0.0, 0.0)
+    assert positions("strict", cross=True) == (2.0, -2.0), "not more than crossed"
+    assert positions("compat") == (6.0, -6.0)
 
 
 def test_a_bid_that_crosses_own_asks_fills_the_best_first(scene: type) -> None:
