@@ -17,6 +17,7 @@ _VERBS = {
     "ledger": "Show every evaluation ever made, by data set.",
     "gate": "Decide whether a candidate model should replace a baseline.",
     "check-leaks": "Find factors that look ahead: the engine's, or your own function.",
+    "simulate": "Market generators: list them, calibrate them on a source and compare.",
     "sources": "List the source formats with an example line each.",
     "factors": "List factors, or explain one.",
     "config": "Show the configuration, or its JSON schema.",

@@ -138,7 +138,7 @@ def stationary_queue(limit: np.ndarray, removal: np.ndarray, *, tail: float = 1e
     Raises
     ------
     ConfigError
-        Arrivals do not fall below removals: the queue grows for ever.
+        Arrivals do not fall below removals: the queue grows for ever; or a queue of some size cannot shrink.
 
     Examples
     --------
@@ -147,6 +147,8 @@ def stationary_queue(limit: np.ndarray, removal: np.ndarray, *, tail: float = 1e
     """
     if not limit[-1] < removal[-1]:
         raise ConfigError(f"arrivals were {limit[-1]}, removals {removal[-1]}", hint="the longest queue must shrink")
+    if not removal[1:].min() > 0:
+        raise ConfigError(f"removals were {removal[1:].min()} at some size", hint="every queue must be able to shrink")
     weights = [1.0]
     while len(weights) <= len(removal) or weights[-1] > tail * max(weights):
         n = len(weights)
@@ -197,8 +199,9 @@ class _Book(RingBook):
     def __init__(self, config: QueueReactiveConfig) -> None:
         super().__init__(config, _DTYPE, ("queues", "latency"), _BURN_IN_NS)
         self._limit, self._cancel, self._market = config.rates.padded()
-        laws = [stationary_queue(*rates) for rates in zip(self._limit, self._cancel, strict=True)]
-        laws[0] = stationary_queue(self._limit[0], self._cancel[0] + self._market)
+        removal = self._cancel.copy()
+        removal[0] += self._market
+        laws = [stationary_queue(*rates) for rates in zip(self._limit, removal, strict=True)]
         self._laws = np.ones((len(laws), max(map(len, laws))))
         for i, law in enumerate(laws):
             self._laws[i, : len(law)] = np.cumsum(law)

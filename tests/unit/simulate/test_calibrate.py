@@ -1,0 +1,221 @@
+"""Calibration: each generator's own parameters are found again in what it generated, within standard errors."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from marketprism.core.errors import ConfigError, DataError
+from marketprism.simulate.calibrate import CALIBRATIONS, calibrate
+from marketprism.simulate.calibrate_agents import agent_moments
+from marketprism.simulate.calibrate_hawkes import flow_events, hawkes_errors
+from marketprism.simulate.calibrate_queues import feed_values
+from marketprism.simulate.calibrate_reactive import reference_prices
+from marketprism.simulate.flow import order_flow
+from marketprism.simulate.flow_kernel import NONE, QUOTE_DTYPE
+from marketprism.simulate.hawkes import HawkesParameters, simulate_hawkes
+from marketprism.simulate.hawkes_fit import fit_hawkes, hawkes_log_likelihood
+from marketprism.simulate.hawkes_market import FLOW_TYPES
+from marketprism.simulate.models import market_config, open_market
+from marketprism.simulate.recording import record_market
+
+
+def _flow(model, **values):
+    return order_flow(record_market(open_market(model, market_config(model, values))))
+
+
+def _place(name):
+    head, _, rest = name.partition("[")
+    return head, tuple(int(k) for k in rest.rstrip("]").split(",")) if rest else ()
+
+
+def _check(found, truth, fewest=20, skip=()):
+    """Standardised errors of all estimates behind which there are enough orders: as if standard normal."""
+    z = []
+    for estimate in found.estimates:
+        head, place = _place(estimate.name)
+        if estimate.orders >= fewest and (head, place) not in skip:
+            z.append((estimate.value - truth(head, place)) / estimate.error)
+    z = np.array(z)
+    assert np.isfinite(z).all()
+    assert np.abs(z).max() < 4.0
+    assert 0.5 < np.sqrt(np.mean(z**2)) < 1.4
+    return len(z)
+
+
+def test_cst_rates_are_found_again():
+    rates = market_config("cst").rates
+
+    def truth(head, place):
+        if head == "market":
+            return rates.market
+        return rates.limit_at(place[0] + 1) if head == "limit" else rates.cancel_at(place[0] + 1)
+
+    found = calibrate("cst", _flow("cst", seed=3, duration_s=3600.0))
+    assert _check(found, truth) == 41
+    assert found.config.rates.tail_exponent == pytest.approx(rates.tail_exponent, abs=0.05)
+    assert found.config.rates.limit_at(15) == pytest.approx(rates.limit_at(15), rel=0.03)
+
+
+def test_geometric_orders_are_counted_in_mean_orders():
+    """Sizes of five lots on average change no rate: a unit is a mean market order (a cancellation finds fewer)."""
+    flow = {**market_config("cst").flow.to_mapping(), "order_lots": 5.0}
+    found = calibrate("cst", _flow("cst", seed=3, duration_s=3600.0, flow=flow))
+    assert found.config.rates.market == pytest.approx(0.94, rel=0.05)
+    assert found.config.rates.limit[0] == pytest.approx(1.85, rel=0.06)
+    assert found.config.rates.cancel[1] == pytest.approx(0.81, rel=0.12)
+
+
+def test_queue_race_is_found_again():
+    values = {"limit": 1.5, "market": 0.7, "cancel": 0.9, "advancing_mean": 3.0, "retreating_mean": 5.0}
+    found = calibrate("cont_de_larrard", _flow("cont_de_larrard", seed=3, duration_s=20_000.0, **values))
+    assert _check(found, lambda head, _: values[head]) == 5
+    assert found.notes == ()
+
+
+def test_imbalance_rates_are_found_again():
+    rates = market_config("imbalance_reactive").rates
+
+    def truth(head, place):
+        table = getattr(rates, head)
+        return table[place[0]][place[1]] if place else table
+
+    found = calibrate("imbalance_reactive", _flow("imbalance_reactive", seed=3, duration_s=7200.0))
+    assert _check(found, truth) > 35
+    assert any("seen for less than a second" in note for note in found.notes)
+
+
+def test_queue_reactive_rates_are_found_again():
+    config = market_config("queue_reactive")
+    limit, cancel, market = config.rates.padded()
+    tables = {"limit": limit, "cancel": cancel}
+
+    def truth(head, place):
+        if head in tables:
+            return tables[head][place[0] - 1][place[1]]
+        return market[place[0]] if head == "market" else getattr(config, head)
+
+    found = calibrate("queue_reactive", _flow("queue_reactive", seed=3, duration_s=30_000.0))
+    # Queues that enter at the far edge of the window when the reference moves were never seen to arrive.
+    assert _check(found, truth, fewest=50, skip={("limit", (5, 0)), ("renew", ())}) > 100
+    assert found.config.follow == pytest.approx(0.7, abs=0.03)
+    assert found.config.renew == pytest.approx(0.15, abs=0.03)
+
+
+def test_hawkes_flow_is_found_again():
+    truth = market_config("hawkes").flow
+    flow = _flow("hawkes", seed=3, duration_s=1200.0)
+    found = calibrate("hawkes", flow)
+    z = []
+    for name, values in zip(("base", "impact", "decay"), truth.pairs(), strict=True):
+        for place, value in np.ndenumerate(values):
+            text = f"{name}[{' to '.join(FLOW_TYPES[k] for k in place)}]"
+            estimate = next(e for e in found.estimates if e.name == text)
+            if np.isfinite(estimate.error) and estimate.error < 0.5 * value:
+                z.append((estimate.value - value) / estimate.error)
+    assert len(z) > 15
+    assert np.abs(z).max() < 4
+    assert np.sqrt(np.mean(np.square(z))) < 1.5
+    assert found.config.flow.branching_ratio == pytest.approx(truth.branching_ratio, abs=0.1)
+    assert found.config.order_lots == 1.0
+
+
+def test_errors_of_a_poisson_process_have_a_closed_form():
+    """Without impact the variance of the rate of n events is n / T^2."""
+    events = simulate_hawkes(HawkesParameters.from_arrays([2.0], [[0.0]], [[1.0]]), 2000.0, seed=1)
+    parameters = HawkesParameters.from_arrays([len(events.times) / 2000.0], [[0.0]], [[1.0]])
+    base, impact, decay = hawkes_errors(parameters, events)
+    assert base[0] == pytest.approx(np.sqrt(len(events.times)) / 2000.0, rel=1e-4)
+    assert np.isnan(impact).all()
+    assert np.isnan(decay).all()
+
+
+def test_errors_cover_the_truth_over_many_samples():
+    truth = HawkesParameters.from_arrays([0.8], [[1.2]], [[3.0]])
+    z = []
+    for seed in range(12):
+        events = simulate_hawkes(truth, 1500.0, seed=seed)
+        fit = fit_hawkes(events, 1, starts=1)
+        assert fit.log_likelihood >= hawkes_log_likelihood(truth, events)
+        errors = hawkes_errors(fit.parameters, events)
+        for ours, theirs, error in zip(fit.parameters.pairs(), truth.pairs(), errors, strict=True):
+            z.append(((ours - theirs) / error).item())
+    assert 0.7 < np.std(z) < 1.35
+
+
+def test_simultaneous_orders_are_told_apart():
+    flow = _flow("agents", seed=1, duration_s=120.0)
+    flow.orders["ts"] //= 1_000_000_000
+    flow.orders["ts"] *= 1_000_000_000
+    events = flow_events(flow, most=300)
+    assert len(events.times) == 300
+    assert (np.diff(events.times) > 0).all()
+    assert events.times[-1] <= events.horizon
+
+
+def test_agents_reach_the_moments_of_their_market():
+    truth = {
+        "noise_market": 2.0, "noise_limit": 10.0, "noise_cancel": 0.1, "noise_distance": 4.0, "news_ticks": 3.0,
+        "maker_half_spread": 1.5,
+    }  # fmt: skip
+    flow = _flow("agents", seed=3, duration_s=1800.0, spoofers=0, **truth)
+    found = calibrate("agents", flow, seed=7)
+    assert found.notes == ()
+    ours = agent_moments(_flow("agents", **found.config.replace(seed=5).to_mapping()))
+    for name, value in agent_moments(flow).items():
+        assert ours[name] == pytest.approx(value, rel=0.2), name
+    for name in ("noise_market", "noise_limit", "noise_cancel", "noise_distance"):
+        assert getattr(found.config, name) == pytest.approx(truth[name], rel=0.25), name
+    far = _flow("agents", seed=3, duration_s=600.0, maker_half_spread=30.0, news_ticks=200.0, noise_limit=0.2)
+    assert calibrate("agents", far).notes
+
+
+@pytest.mark.parametrize("model", list(CALIBRATIONS))
+def test_calibrated_markets_stream_and_survive_a_file(model):
+    flow = _flow("markov", seed=3, duration_s=600.0)
+    found = calibrate(model, flow, seed=11)
+    assert found.model == model
+    assert found.config.seed == 11
+    assert found.config.tick_size == flow.recording.tick_size
+    assert found.config.duration_s == pytest.approx(600, abs=2)
+    assert type(found.config).from_mapping(msgspec.json.decode(msgspec.json.encode(found.config))) == found.config
+    again = order_flow(record_market(open_market(model, found.config)))
+    rate, target = (len(f.market_orders()) / f.span_s for f in (again, flow))
+    assert rate == pytest.approx(target, rel=0.25)
+
+
+def test_price_and_lot_are_those_of_the_source():
+    flow = _flow("cst", seed=3, duration_s=60.0, initial_price="0.05", tick_size="0.0001", lots_per_unit=1000)
+    values = feed_values(flow)
+    assert values["lots_per_unit"] == 1000
+    assert float(values["initial_price"]) == pytest.approx(0.05, abs=0.002)
+    assert feed_values(flow, ticks=10_000)["initial_price"] == "1.0000"
+
+
+def test_reference_is_where_the_next_orders_come():
+    quotes = np.zeros(7, QUOTE_DTYPE)
+    quotes["bid"] = [100, 100, 101, 100, NONE, 99, 99]
+    quotes["ask"] = [101, 102, 102, 102, 102, 102, 104]
+    assert reference_prices(quotes).tolist() == [100, 101, 101, 100, NONE, 100, 101]
+
+
+def test_what_a_market_lacks_is_said():
+    wide = _flow("cst", seed=1, duration_s=60.0)
+    wide.quotes["ask"] += 1
+    with pytest.raises(DataError, match=r"had a spread of one tick for 0.0 of"):
+        calibrate("cont_de_larrard", wide)
+    assert any("seldom one tick" in note for note in calibrate("queue_reactive", wide).notes)
+    seldom = _flow("markov", seed=1, duration_s=60.0)
+    seldom.quotes["ask"][100:] += 1
+    assert any("of the time, and the model's always is" in note for note in calibrate("cont_de_larrard", seldom).notes)
+    still = _flow("cont_de_larrard", seed=1, duration_s=30.0, limit=9.0, market=0.5, cancel=0.5)
+    with pytest.raises(DataError, match="never moved"):
+        calibrate("cont_de_larrard", still)
+    with pytest.raises(DataError, match="orders by type were"):
+        calibrate("hawkes", _flow("queue_reactive", seed=1, duration_s=12.0))
+    growing = _flow("cont_de_larrard", seed=1, duration_s=600.0, limit=2.6, market=1.0, cancel=1.0)
+    assert any("outrun removals" in note for note in calibrate("cont_de_larrard", growing).notes)
+    assert any("nothing was seen behind" in note for note in calibrate("imbalance_reactive", growing).notes)
+    with pytest.raises(ConfigError, match="did you mean 'hawkes'"):
+        calibrate("hawks", growing)
