@@ -298,5 +298,7 @@ def _basis_section(summary: Mapping[str, Any]) -> Section:
         ],
         "Hashes",
     )
-    thresholds = Facts([(name, str(value)) for name, value in summary["config"].items()], "Thresholds")
+    thresholds = Facts(
+        [(name, "not set" if value is None else str(value)) for name, value in summary["config"].items()], "Thresholds"
+    )
     return Section("basis", "What it rests on", "Assumptions, thresholds and hashes.", [notes, facts, thresholds])

@@ -171,7 +171,7 @@ def test_the_verdict_is_written(folder: Path, second: Path, tmp_path: Path) -> N
     assert found["sides"]["candidate"]["latency_ms"]["calls"] > 0
     assert any("different cost" in note for note in found["notes"]) is False
     page = (tmp_path / "out/gate.html").read_text()
-    for text in (result.adoption.verdict, "Success card", "Signal decay", "first:logistic", "natural log"):
+    for text in (result.adoption.verdict, "Success card", "Signal decay", "first:logistic", "natural log", "not set"):
         assert text in page
     (known,) = ledger.trials(found["hashes"]["data"])
     assert known.trial.what == "gate"
