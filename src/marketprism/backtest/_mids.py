@@ -24,6 +24,7 @@ __all__ = ["Mids", "replay_mids"]
 
 _NEVER, _NO_BID, _NO_ASK = int(NEVER), int(NO_BID), int(NO_ASK)
 _EXCHANGE = int(TapeFlag.EXCHANGE)
+_ROOM = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Mids:
     Attributes
     ----------
     ts : ndarray of int64, shape (n,)
-        When a mid began to hold, all events of that time included; ns, rising.
+        When a mid began to hold or was lost, all events of that time included; ns, rising.
     half_ticks : ndarray of int64, shape (n,)
         Bid plus ask in ticks: twice the mid. Where a side is empty or the market is not observed, the last one known;
         before the first one, that one.
@@ -63,6 +64,12 @@ class Mids:
         """Return twice the mid in ticks before the events of each time."""
         return self._value(np.searchsorted(self.ts, ts, side="left"))
 
+    def known_at(self, ts: np.ndarray) -> np.ndarray:
+        """Return whether there is a mid after all events up to and including each time, and not just an older one."""
+        following = np.searchsorted(self.ts, ts, side="right")
+        known: np.ndarray = (following > 0) & self.known[np.maximum(following - 1, 0)]
+        return known
+
     def _value(self, following: np.ndarray) -> np.ndarray:
         values: np.ndarray = self.half_ticks[np.maximum(following - 1, 0)]
         return values
@@ -70,14 +77,25 @@ class Mids:
 
 @njit(cache=True)
 def _replay(
-    e: Any, asked_ts: np.ndarray, sides: np.ndarray, ticks: np.ndarray, shown: np.ndarray, out: np.ndarray
-) -> int:
-    """Run an engine without orders over its market and note every change of the mid; return how many."""
+    e: Any,
+    asked_ts: np.ndarray,
+    sides: np.ndarray,
+    ticks: np.ndarray,
+    shown: np.ndarray,
+    asked: int,
+    mid: int,
+    known: bool,
+    out: np.ndarray,
+) -> tuple[int, int]:
+    """Run an engine without orders over its market and note each change of the mid, until the end or ``out`` is full.
+
+    Returns how many were noted, and the first question not answered.
+    """
     events = view.events(e)
     market = view.markets(e)[0]
     strict = view.clock(e).strict != 0
-    n = asked = 0
-    while True:
+    n = 0
+    while n < len(out):
         at = market.exchange_at
         while at < market.end and not events[at].kind & 64:
             at += 1
@@ -88,18 +106,21 @@ def _replay(
             asked += 1
             continue
         if ts == _NEVER:
-            return n
+            break
         if strict:
             run_strict(e, 0, ts)
         else:
             run_exchange(e, 0, ts)
+        was_mid, was_known = mid, known
         known = market.bid != _NO_BID and market.ask != _NO_ASK and not rules(e)[0].blind
-        mid = market.bid + market.ask if known else (out[n - 1, 1] if n else 0)
-        if n == 0 or mid != out[n - 1, 1] or known != out[n - 1, 2]:
+        if known:
+            mid = market.bid + market.ask
+        if mid != was_mid or known != was_known:
             out[n, 0] = ts
             out[n, 1] = mid
             out[n, 2] = known
             n += 1
+    return n, asked
 
 
 def replay_mids(
@@ -133,14 +154,27 @@ def replay_mids(
     nothing = np.zeros(0, np.int64)
     asked_ts, sides, ticks = (nothing if a is None else a for a in (asked_ts, sides, ticks))
     shown = np.zeros(len(asked_ts))
-    exchange = tape.events[(tape.events["kind"] & _EXCHANGE) != 0]
-    times = exchange["exchange_ts"]
-    out = np.empty((len(times), 3), np.int64)
-    out = out[: _replay(engine.pointer, asked_ts, sides, ticks, shown, out)]
-    known = out[:, 2] != 0
-    if not known.any():
+    found, asked, last = [np.zeros((0, 3), np.int64)], 0, (0, 0, 0)
+    while True:
+        out = np.empty((_ROOM, 3), np.int64)
+        n, asked = _replay(engine.pointer, asked_ts, sides, ticks, shown, asked, last[1], bool(last[2]), out)
+        found.append(out[:n].copy())
+        if n < _ROOM:
+            break
+        last = tuple(out[-1].tolist())
+    changes = np.concatenate(found)
+    if not len(changes):
         raise DataError(f"the book of {tape.key or 'a market'} never had two sides", hint="there is no mid price")
-    half_ticks = out[:, 1].copy()
-    half_ticks[: int(np.argmax(known))] = half_ticks[known][0]
-    gaps = times[(exchange["kind"] & 63) == TapeKind.GAP]
-    return Mids(out[:, 0].copy(), half_ticks, known, gaps, int(times[0]), int(times[-1]), shown)
+    kind = tape.events["kind"]
+    happened = kind & _EXCHANGE != 0
+    times = tape.events["exchange_ts"]
+    ends = np.flatnonzero(happened)[[0, -1]]
+    return Mids(
+        changes[:, 0].copy(),
+        changes[:, 1].copy(),
+        changes[:, 2] != 0,
+        times[happened & (kind & 63 == TapeKind.GAP)],
+        int(times[ends[0]]),
+        int(times[ends[1]]),
+        shown,
+    )

@@ -247,11 +247,10 @@ class _Run:
         if self.engine.mode == "compat":
             due = due[:0]
         ts, tick = due["exchange_ts"], due["tick"].astype(np.int64)
-        known = mids.known[np.maximum(np.searchsorted(mids.ts, ts, side="right") - 1, 0)]
         price = np.where(tick > 0, tick, 0.5 * mids.at(ts)) * float(tape.tick_size)
         held = account.held_before(ts) * float(account.lot)
         worth = config.multiplier * (held / price if config.inverse else held * price)
-        return ts, np.where((tick > 0) | known, -due["quantity"] * worth, 0.0)
+        return ts, np.where((tick > 0) | mids.known_at(ts), -due["quantity"] * worth, 0.0)
 
 
 class _Curve:

@@ -305,6 +305,22 @@ def test_a_trade_comes_before_the_book_change_of_its_time() -> None:
     assert same_as_book(tape, blk) == 4
 
 
+def test_a_trade_and_the_change_it_caused_move_the_queue_once() -> None:
+    ms = 1_000_000
+    blk = block(
+        BOOK,
+        message(DELTA, 10 * ms, [(1, 99, 5.0)]),
+        message(DELTA, 50 * ms, [(1, 99, 3.0)]),  # heard before the trade that took 2
+        message(TRADE, 50 * ms, [(-1, 99, 2.0)]),
+        message(DELTA, 90 * ms, [(1, 97, 1.0)]),
+    )
+    engine = Engine([tape_from_source([blk], lot=Decimal(1))], [MarketConfig(queue="log")])
+    advance(engine.pointer, 20 * ms)
+    slot = submit(engine.pointer, 0, 0, 1, 99, 1.0, 0, 0)
+    advance(engine.pointer, 40 * ms)
+    assert float(engine._arrays["orders"][slot]["front"]) == 3.0
+
+
 def test_negative_latency_is_refused_shifted_or_replaced() -> None:
     blk = block(BOOK, message(DELTA, 200, [(1, 100, 1.0)], recv=170), message(TRADE, 205, [(1, 101, 1.0)], recv=190))
     with pytest.raises(DataError, match="received 30 ns before"):
