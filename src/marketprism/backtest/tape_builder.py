@@ -341,7 +341,7 @@ class TapeBuilder:
         fastest = min(worst, self._fastest)
         if self._latency is not None:
             events["local_ts"] = events["exchange_ts"] + self._latency
-            self.report.shift_ns = max(0, self._latency - fastest)
+            self.report.shift_ns = self._latency - fastest
             return self._latency
         if worst >= 0:
             return worst

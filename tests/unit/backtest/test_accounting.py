@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from tests.unit.backtest.scene import BOOK, END, MS, START, Scene, tape
 
+from marketprism.backtest import _mids
 from marketprism.backtest._mids import Mids, replay_mids
 from marketprism.backtest.accounting import MarketAccount, split_pnl
 from marketprism.backtest.actions import submit
@@ -248,6 +249,16 @@ def test_what_became_of_the_orders() -> None:
     assert queue["cancelled_share"] == pytest.approx(1 / 3)
     assert report.fill_rate == len(fills(play.engine)["id"].unique()) / 6
     check(play, report)
+
+
+def test_mids_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [(10 * i, "ASK" if i % 2 else "NO_ASK", 100, 5.0 * (i % 2)) for i in range(1, 30)]
+    whole = replay_mids(tape([*BOOK, *rows, END]))
+    monkeypatch.setattr(_mids, "_ROOM", 3)
+    pieces = replay_mids(tape([*BOOK, *rows, END]))
+    assert len(whole.ts) == 30
+    for name in ("ts", "half_ticks", "known"):
+        assert np.array_equal(getattr(whole, name), getattr(pieces, name))
 
 
 def mids_of(*values: int, every: int = 100) -> Mids:

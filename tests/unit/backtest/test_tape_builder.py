@@ -10,13 +10,15 @@ import pytest
 from tests.unit.backtest.replay import same_as_book, times_and_bests
 
 import marketprism as mp
+from marketprism.backtest import tape_builder
 from marketprism.backtest.actions import advance, submit
 from marketprism.backtest.codes import TapeFlag, TapeKind
 from marketprism.backtest.config import MarketConfig
 from marketprism.backtest.engine import Engine
 from marketprism.backtest.tape import EVENT_DTYPE, Tape, order_slot
 from marketprism.backtest.tape_builder import TapeBuilder, tape_from_source
-from marketprism.book import BookConfig
+from marketprism.book import BookConfig, changes
+from marketprism.book.order_steps import OrderSteps, Step
 from marketprism.core.block import EventBlock, concat, payload_event
 from marketprism.core.errors import ConfigError, DataError
 from marketprism.core.instrument import Instrument
@@ -331,7 +333,9 @@ def test_negative_latency_is_refused_shifted_or_replaced() -> None:
     assert (builder.report.worst_latency_ns, builder.report.shift_ns) == (-30, 37)
     local = tape.events[(tape.events["kind"] & TapeFlag.LOCAL) != 0]
     assert local["local_ts"].tolist()[-2:] == [207, 227]
+    assert tape.shift_ns == 37
     same = tape_from_source([blk], latency_ns=50)
+    assert same.shift_ns == 80  # known 30 ns early, heard 50 ns late
     assert (same.events["local_ts"] - same.events["exchange_ts"] == 50).all()
     assert len(same) == 7
 
@@ -343,6 +347,7 @@ def test_funding_is_paid_when_due_by_the_last_announced_rate() -> None:
     pairs = [
         funding(110, rate=1e-4, funding_time=150, mark_price=10.0, predicted=True),
         funding(120, rate=2e-4, funding_time=150, mark_price=10.2, predicted=True),
+        funding(125, rate=2e-4, funding_time=150, predicted=True),  # keeps the mark price
         funding(152, rate=9e-4, funding_time=150, mark_price=10.2, predicted=True),  # too late
         funding(154, rate=3e-4, funding_time=900, mark_price=10.2, predicted=True),  # after the tape
         funding(160, rate=5e-4, funding_time=158, predicted=False),
@@ -435,6 +440,76 @@ def test_bad_data() -> None:
         tape_from_source([block(BOOK, message(TRADE, 110, [(1, 5000, 1.0)]))], reach_ticks=100)
     with pytest.raises(DataError, match="up to 2,147,483,647"):
         tape_from_source([block(message(SNAPSHOT, 1, [(1, 2**33, 1.0)]))])
+
+
+def test_shift_covers_what_signals_are_made_of_but_tapes_leave_out() -> None:
+    quote = message(QUOTE, 202, [(1, 99, 1.0), (-1, 101, 1.0)], recv=150)
+    blk = block(BOOK, message(DELTA, 200, [(1, 100, 1.0)], recv=150), quote)
+    assert tape_from_source([blk], negative_latency="shift").shift_ns == 52
+
+
+def test_many_events_and_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tape_builder, "_ROOM", 2)
+    monkeypatch.setattr(changes, "_ROOM", 2)
+    blocks = list(ORDERS.chunks(4))
+    tape = tape_from_source(blocks)
+    monkeypatch.undo()
+    assert tape.events.tobytes() == tape_from_source(blocks).events.tobytes()
+    many = block(*(order(ADD, i, i, 1, 50 + i % 40, 1.0) for i in range(1, 400)))
+    steps = OrderSteps(PLAIN).steps(many.rows)
+    assert steps["slot"].tolist() == list(range(399))
+    assert same_as_book(tape_from_source([many]), many) == 399
+    monkeypatch.setattr(tape_builder, "_MOST_SLOTS", 398)
+    with pytest.raises(DataError, match="over 398 orders"):
+        tape_from_source([many])
+    with pytest.raises(DataError, match="dtype"):
+        OrderSteps(PLAIN).steps(np.zeros(1))
+
+
+def test_a_snapshot_of_levels_forgets_the_orders() -> None:
+    blk = block(
+        order(ADD, 10, 1, 1, 99, 2.0),
+        order(ADD, 11, 2, 1, 98, 2.0),
+        message(SNAPSHOT, 20, [(1, 99, 5.0), (-1, 101, 1.0)]),
+        order(DELETE, 30, 1),
+        order(ADD, 40, 3, 1, 99, 1.0),
+    )
+    steps = OrderSteps(PLAIN).steps(blk.rows)
+    assert [(Step(s["step"]).name, int(s["slot"])) for s in steps] == [("JOINED", 0), ("JOINED", 1), ("JOINED", 0)]
+    assert same_as_book(tape_from_source([blk]), blk) == 5
+
+
+def test_changes_of_whole_messages_only() -> None:
+    with pytest.raises(ConfigError, match="levels"):
+        changes.BookChanges(PLAIN, levels=-1)
+    book = changes.BookChanges(PLAIN)
+    with pytest.raises(DataError, match="dtype"):
+        book.changes(np.zeros(1))
+    with pytest.raises(DataError, match="does not end"):
+        book.changes(BOOK[:2])
+    wide = message(SNAPSHOT, 1, [(1, 10_000_000 + 7 * i, 1.0) for i in range(9000)])
+    found = book.changes(wide)
+    assert len(found) == 9001
+
+
+def test_a_tape_is_checked() -> None:
+    events = tape_from_source([block(BOOK)]).events
+    with pytest.raises(DataError, match="dtype"):
+        Tape(np.zeros(1), Decimal(1), Decimal(1))
+    with pytest.raises(DataError, match="holds no events"):
+        Tape(events[:0], Decimal(1), Decimal(1))
+    with pytest.raises(DataError, match="lot_size was 0"):
+        Tape(events, Decimal(1), Decimal(0))
+    back = np.concatenate([events, events])
+    back["local_ts"][:5] += 1
+    with pytest.raises(DataError, match="local_ts of event 5 was 105, before 106"):
+        Tape(back, Decimal(1), Decimal(1))
+    with pytest.raises(DataError, match="holds no price"):
+        Tape(events[:1], Decimal(1), Decimal(1)).ticks()
+    far = events.copy()
+    far["tick"][1] = 1 << 30
+    with pytest.raises(DataError, match="at most 4,194,304 fit"):
+        Tape(far, Decimal(1), Decimal(1)).ticks()
 
 
 def test_simulated_market() -> None:
