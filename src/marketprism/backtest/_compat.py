@@ -39,8 +39,63 @@ def _fill(e: Any, market: Any, slot: int, ts: int, tick: int, maker: int) -> Non
 
 
 @njit(cache=True)
+def _resting(e: Any, market: Any, account: int) -> int:
+    """Return how many orders an account has resting in a market."""
+    count = 0
+    for side in (1, -1):
+        low = market.own_low_buy if side > 0 else market.own_low_sell
+        high = market.own_high_buy if side > 0 else market.own_high_sell
+        for tick in range(low, high + 1 if (market.buys if side > 0 else market.sells) else low):
+            slot = view.heads(e)[place(market, side, tick)]
+            while slot >= 0:
+                count += view.orders(e)[slot].account == account
+                slot = view.orders(e)[slot].next
+    return count
+
+
+@njit(cache=True)
+def _fill_passed(e: Any, market: Any, side: int, tick: int, reach: int, ts: int) -> bool:
+    """Fill own orders at one tick whose account has fewer orders resting than ``reach``; return whether any stays."""
+    slot, stays = view.heads(e)[place(market, side, tick)], False
+    while slot >= 0:
+        following = view.orders(e)[slot].next
+        if _resting(e, market, view.orders(e)[slot].account) < reach:
+            _fill(e, market, slot, ts, tick, 1)
+        else:
+            stays = True
+        slot = following
+    return stays
+
+
+@njit(cache=True)
+def _passed_asks(e: Any, market: Any, reach: int, best: int, ts: int) -> None:
+    """Take own asks at or below the best bid, which got past them without a fill when a level was cleared.
+
+    The peer walks the ticks between two prices, or all orders where they are fewer than those ticks (``reach``): only
+    then it sees these.
+    """
+    lowest = best + 1
+    for tick in range(market.own_low_sell, best + 1):
+        if _fill_passed(e, market, -1, tick, reach, ts):
+            lowest = min(lowest, tick)
+    market.own_low_sell = lowest
+
+
+@njit(cache=True)
+def _passed_bids(e: Any, market: Any, reach: int, best: int, ts: int) -> None:
+    """Take own bids at or above the best ask, see :func:`_passed_asks`."""
+    highest = best - 1
+    for tick in range(best, market.own_high_buy + 1):
+        if _fill_passed(e, market, 1, tick, reach, ts):
+            highest = max(highest, tick)
+    market.own_high_buy = highest
+
+
+@njit(cache=True)
 def fill_crossed_asks(e: Any, market: Any, before: int, best: int, ts: int) -> None:
     """Fill own asks as maker at their own price where the best bid rose from ``before`` to ``best`` through them."""
+    if before != _NO_BID and market.own_low_sell <= before:
+        _passed_asks(e, market, best - before, before, ts)
     first = market.own_low_sell if before == _NO_BID else max(before + 1, market.own_low_sell)
     for tick in range(first, min(best, market.own_high_sell) + 1):
         slot = view.heads(e)[place(market, -1, tick)]
@@ -53,6 +108,8 @@ def fill_crossed_asks(e: Any, market: Any, before: int, best: int, ts: int) -> N
 @njit(cache=True)
 def fill_crossed_bids(e: Any, market: Any, before: int, best: int, ts: int) -> None:
     """Fill own bids as maker at their own price where the best ask fell from ``before`` to ``best`` through them."""
+    if before != _NO_ASK and market.own_high_buy >= before:
+        _passed_bids(e, market, before - best, before, ts)
     last = market.own_high_buy if before == _NO_ASK else min(before - 1, market.own_high_buy)
     for tick in range(max(best, market.own_low_buy), last + 1):
         slot = view.heads(e)[place(market, 1, tick)]
@@ -65,6 +122,8 @@ def fill_crossed_bids(e: Any, market: Any, before: int, best: int, ts: int) -> N
 @njit(cache=True)
 def trade_against_asks(e: Any, market: Any, tick: int, quantity: float, ts: int) -> None:
     """Take a buy trade: own asks below it are filled, those at its tick move up and fill at the front."""
+    if market.bid != _NO_BID and market.own_low_sell <= market.bid:
+        _passed_asks(e, market, tick - market.bid, market.bid, ts)
     first = market.own_low_sell if market.bid == _NO_BID else max(market.bid + 1, market.own_low_sell)
     for at in range(first, min(tick, market.own_high_sell) + 1):
         slot = view.heads(e)[place(market, -1, at)]
@@ -83,6 +142,8 @@ def trade_against_asks(e: Any, market: Any, tick: int, quantity: float, ts: int)
 @njit(cache=True)
 def trade_against_bids(e: Any, market: Any, tick: int, quantity: float, ts: int) -> None:
     """Take a sell trade: own bids above it are filled, those at its tick move up and fill at the front."""
+    if market.ask != _NO_ASK and market.own_high_buy >= market.ask:
+        _passed_bids(e, market, market.ask - tick, market.ask, ts)
     last = market.own_high_buy if market.ask == _NO_ASK else min(market.ask - 1, market.own_high_buy)
     for at in range(last, max(tick, market.own_low_buy) - 1, -1):
         slot = view.heads(e)[place(market, 1, at)]

@@ -83,7 +83,7 @@ def _rows(rng: np.random.Generator, feed: str, anchor: int, count: int) -> Itera
             elif whole < 0.6:
                 yield CLEAR | flag, np.inf if side < 0 else -np.inf, 0
             else:
-                yield CLEAR | flag, (book.bid if side > 0 else book.ask) - side * int(rng.integers(-1, 6)), 0
+                yield CLEAR | flag, (book.bid if side > 0 else book.ask) - side * int(rng.integers(-6, 6)), 0
             book.levels.clear()
             continue
         if feed == "empty_sided" and chance < 0.03:
@@ -102,7 +102,7 @@ def _rows(rng: np.random.Generator, feed: str, anchor: int, count: int) -> Itera
                 if not book.levels[resting]:
                     del book.levels[resting]
             continue
-        if feed == "crossed" and chance < 0.31:
+        if feed in ("crossed", "cleared") and chance < 0.31:
             tick = (book.ask if side > 0 else book.bid) + side * int(rng.integers(0, 4))
             yield DEPTH | flag, tick, book.size()
             if rng.random() < 0.7:
@@ -198,7 +198,7 @@ def make_case(number: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "lot_size": lot_size,
         "anchor": anchor,
         "roi": anchor + _ROOM,
-        "hashed": bool(rng.random() < 0.25),
+        "hashed": bool(rng.random() < 0.25) or feed == "cleared",
         "way": way,
         "entry": entry,
         "response": response,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from marketprism.backtest import actions
+from marketprism.backtest._layout import ORDER_DTYPE
 from marketprism.backtest.codes import TapeFlag, TapeKind
 from marketprism.backtest.config import MarketConfig
 from marketprism.backtest.engine import Engine
@@ -18,8 +20,17 @@ from marketprism.backtest.tape import EVENT_DTYPE, Tape
 BUY, SELL, EXCHANGE, LOCAL = 1 << 29, 1 << 28, 1 << 31, 1 << 30
 TRADE, CLEAR = 2, 3
 QUEUES = ("risk_averse", "log", "log_total", "power", "power_total", "power_share")
-_WHOLE = "id status request tick known_ts sent_ts executed_tick maker side".split()
-_FLOATS = "quantity known_leaves executed".split()
+_SUMS = ("fees", "volume", "value")
+_FIELDS = list(ORDER_DTYPE.names or ())
+
+
+def _pick(names: str) -> itemgetter[Any]:
+    return itemgetter(*(_FIELDS.index(name) for name in names.split()))
+
+
+_WHOLE = _pick("id status request tick known_ts sent_ts executed_tick maker side")
+_FLOATS = _pick("quantity known_leaves executed")
+_NEXT = _FIELDS.index("local_next")
 
 
 def pack(events: np.ndarray, tick_size: float, lot_size: float) -> np.ndarray:
@@ -102,10 +113,10 @@ class Ours:
     def orders(self, asset: int) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
         found, slot, orders = {}, int(self.engine.accounts[asset, 0]["first"]), self.engine._arrays["orders"]
         while slot >= 0:
-            order = orders[slot]
-            whole, floats = _read_whole(order), _read_floats(order)
-            found[whole[0]] = (whole, floats)
-            slot = int(order["local_next"])
+            order = orders[slot].item()
+            whole = _WHOLE(order)
+            found[whole[0]] = (whole, _FLOATS(order))
+            slot = order[_NEXT]
         return found
 
     def submit(self, asset: int, number: int, side: int, tick: int, quantity: float, kind: int, force: int) -> None:
@@ -120,13 +131,3 @@ class Ours:
     def forget(self, asset: int) -> None:
         actions.forget(self.engine.pointer, 0, asset)
 
-
-_SUMS = ("fees", "volume", "value")
-
-
-def _read_whole(order: Any) -> tuple[int, ...]:
-    return tuple(int(order[name]) for name in _WHOLE)
-
-
-def _read_floats(order: Any) -> tuple[float, ...]:
-    return tuple(float(order[name]) for name in _FLOATS)
