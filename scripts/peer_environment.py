@@ -14,8 +14,8 @@ from pathlib import Path
 
 PEERS = {
     "hftbacktest": ("hftbacktest==2.4.4", "numpy==2.2.6"),
-    "fastmm": ("fastmm==0.9.0",),
-    "nautilus": ("nautilus_trader==1.231.0",),
+    "fastmm": ("fastmm-engine==0.9.0",),
+    "nautilus": ("nautilus_trader==1.221.0",),
 }
 """Name of a peer and what its environment holds; the first is the peer itself."""
 

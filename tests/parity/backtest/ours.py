@@ -130,4 +130,3 @@ class Ours:
 
     def forget(self, asset: int) -> None:
         actions.forget(self.engine.pointer, 0, asset)
-

@@ -22,8 +22,9 @@ _ORDER = struct.Struct("<dddqqdqqQQQ?BBBbB")
 _STATE = struct.Struct("<dddqdd")
 _REQUESTS = (0, 1, 2, 3, 4, 5, 7, 6)
 """The peer's codes of requests as ours: there 6 is a rejection and 7 a replacement."""
-assert order_dtype.names[:2] == ("qty", "leaves_qty") and _ORDER.size <= order_dtype.itemsize
-assert state_values_dtype.names[3] == "num_trades" and _STATE.size == state_values_dtype.itemsize
+assert order_dtype.names[:2] == ("qty", "leaves_qty")
+assert state_values_dtype.names[3] == "num_trades"
+assert _STATE.size == state_values_dtype.itemsize
 
 
 class Peer:

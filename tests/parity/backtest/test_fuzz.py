@@ -8,8 +8,8 @@ touch. Compared are every state of every order that the strategy sees (id, statu
 left, what was executed at what price, maker, exchange time, time of the request) and, at every wake, the time, the best
 prices with their quantities, trades, position, cash, fees, volume and value.
 
-Left out: asks cleared up to a price on the peer's array book, which keeps their quantities (bids it empties); feeds that
-are cleared run on its hash book, which empties both.
+Left out: asks cleared up to a price on the peer's array book, which keeps their quantities where it empties bids; feeds
+that are cleared run on its hash book, which empties both.
 """
 
 from __future__ import annotations
