@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -222,7 +222,7 @@ def make_case(number: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return case, data
 
 
-def make_cases(numbers: range) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+def make_cases(numbers: Iterable[int]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """Return the settings and all arrays of several cases."""
     settings: list[dict[str, Any]] = []
     arrays: dict[str, np.ndarray] = {}
