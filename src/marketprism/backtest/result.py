@@ -72,8 +72,8 @@ class AccountReport:
         ``mid_1, position_1``, and so on.
     queue : mapping of str to float
         What became of the orders: ``rested, filled_share, cancelled_share, seconds_to_fill_mean,
-        seconds_to_fill_median, ahead_mean, ahead_filled_mean, expired, rejected, quantity_filled_share``, and
-        ``requests``.
+        seconds_to_fill_median, ahead_mean, ahead_filled_mean, expired, rejected, too_late, quantity_filled_share``,
+        and ``requests``.
     """
 
     lane: int

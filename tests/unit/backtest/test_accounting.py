@@ -251,6 +251,22 @@ def test_what_became_of_the_orders() -> None:
     check(play, report)
 
 
+@pytest.mark.parametrize("mode", ["strict", "compat"])
+def test_refused_orders_and_requests_that_come_too_late(mode: str) -> None:
+    play = Scene((50, "SELL_TRADE", 99, 20.0), mode=mode)
+    slot = play.send(1, 99, 2.0)
+    play.to(50.5)
+    play.cancel(slot)
+    play.finish()
+    (report,) = summarize(play.engine)
+    assert (report.queue["too_late"], report.queue["rejected"], report.fill_rate) == (1.0, 0.0, 1.0)
+    deaf = Scene(mode=mode, entry_latency_ms=-1.0)
+    deaf.send(1, 99, 2.0)
+    deaf.finish()
+    (report,) = summarize(deaf.engine)
+    assert (report.queue["rejected"], report.queue["rested"], report.trades) == (1.0, 0.0, 0)
+
+
 def test_mids_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [(10 * i, "ASK" if i % 2 else "NO_ASK", 100, 5.0 * (i % 2)) for i in range(1, 30)]
     whole = replay_mids(tape([*BOOK, *rows, END]))
