@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from tests.unit.backtest.scene import BOOK, END, MS, START, Scene, tape
 
+import marketprism as mp
 from marketprism.backtest import _mids
 from marketprism.backtest._mids import Mids, replay_mids
 from marketprism.backtest.accounting import MarketAccount, split_pnl
@@ -20,7 +21,9 @@ from marketprism.backtest.engine import Engine
 from marketprism.backtest.fills import fills
 from marketprism.backtest.markouts import markout_table
 from marketprism.backtest.result import AccountReport, summarize
+from marketprism.backtest.tape_builder import tape_from_source
 from marketprism.core.errors import ConfigError, DataError
+from marketprism.strategies.runner import simulate
 
 NONE = np.zeros(0, np.int64)
 DROP = [(60, "BID", 97, 5.0), (60, "NO_BID", 99, 0.0), (60, "NO_BID", 98, 0.0)]
@@ -356,3 +359,26 @@ def test_refused() -> None:
     books = [tape([*BOOK, END]), tape([*BOOK, END])]
     with pytest.raises(ConfigError, match="different currencies"):
         summarize(Engine(books, [MarketConfig(), MarketConfig(inverse=True)]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "agents"), [("strict", 2), ("compat", 1)])
+def test_makers_on_a_simulated_market(mode: str, agents: int) -> None:
+    market = tape_from_source(mp.open_source("sim:?minutes=3&seed=3"))
+    lanes = [{"half_spread_ticks": 1, "warmup_s": 5.0}, {"half_spread_ticks": 3, "warmup_s": 5.0}]
+    config = MarketConfig(maker_fee_bps=0.5, taker_fee_bps=2.0)
+    engine = simulate([market], "symmetric", lanes, markets=[config], agents=agents, mode=mode)
+    lot, trades = float(market.lot_size), 0
+    for which, report in enumerate(summarize(engine)):
+        account, split = engine.accounts[0, which], report.split
+        assert split.spread_capture + split.adverse_selection + split.inventory_pnl == split.total
+        cash = account["cash"] + account["position"] * report.equity["mid"][-1]
+        assert float(split.total) == pytest.approx(cash, abs=1e-9 * account["value"])
+        assert report.fees == account["fees"]
+        assert round(report.equity["position"][-1] / lot) == round(account["position"] / lot)
+        assert (report.trades, report.orders <= account["orders"]) == (account["trades"], True)
+        assert report.equity["equity"][-1] == pytest.approx(report.pnl, abs=1e-9)
+        if mode == "strict":
+            assert round(engine.ledgers[0, which]["held"] / lot) == round(account["position"] / lot)
+        trades += report.trades
+    assert trades > 50
