@@ -270,6 +270,19 @@ class Engine:
         """The clock and the counters, one record."""
         return self._arrays["clock"]
 
+    def array(self, name: str) -> np.ndarray:
+        """Return one of the arrays that kernels work on: ``orders``, ``known`` (ladders); another one after growth."""
+        return self._arrays[name]
+
+    def heard(self, since: int) -> list[np.ndarray]:
+        """Return the responses heard after the first ``since``, as pieces of records in order."""
+        pieces = []
+        for rows in (*self._log, self._arrays["log"][: self.clock["logged"][0]]):
+            if since < len(rows):
+                pieces.append(rows[max(since, 0) :])
+            since -= len(rows)
+        return pieces
+
     def responses(self) -> pl.DataFrame:
         """Return every response heard, in order: one row per acknowledgement, fill, cancellation, expiry, rejection."""
         import polars as pl

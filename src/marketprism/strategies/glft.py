@@ -1,7 +1,7 @@
 """Gueant, Lehalle and Fernandez-Tapia, "Dealing with the inventory risk", Mathematics and Financial Economics 7, 2013.
 
 The model of Avellaneda and Stoikov with bounded inventory, solved: a change of variables makes the equation linear,
-with the tridiagonal matrix ``M``: ``alpha q^2`` on the diagonal and ``-eta`` beside it, ``alpha = k gamma sigma^2 / 2``,
+with the tridiagonal matrix ``M``: ``alpha q^2`` on the diagonal, ``-eta`` beside it, ``alpha = k gamma sigma^2 / 2``,
 ``eta = A (1 + gamma / k)^-(1 + k / gamma)``. Distances in the unit of ``1 / k``, inventory in orders.
 """
 

@@ -63,9 +63,9 @@ def fit_intensity(
     """Fit the arrival of market orders by depth, and volatility, to what was heard at the beginning of a tape.
 
     The depth of a market order is how far its furthest trade was from the mid of the last wake, which is where quotes
-    stood. Depths beyond half a tick are counted in whole ticks and geometric under the model; with n of them and s their
-    sum, the maximum likelihood is ``k = log(1 + n / s)``, ``A = n / (2 seconds) exp(k / 2)``. This is what the maker
-    loop does, with forgetting.
+    stood. Depths beyond half a tick are counted in whole ticks and geometric under the model; with n of them and s
+    their sum, the maximum likelihood is ``k = log(1 + n / s)``, ``A = n / (2 seconds) exp(k / 2)``. This is what the
+    maker loop does, with forgetting.
 
     Parameters
     ----------

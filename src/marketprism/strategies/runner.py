@@ -17,6 +17,7 @@ from marketprism.strategies._arrays import MakerArrays
 from marketprism.strategies._maker import drive
 from marketprism.strategies.config import MakerConfig
 from marketprism.strategies.registry import find_strategy
+from marketprism.strategies.user import as_user_strategy, load_strategy, run_user
 
 if TYPE_CHECKING:
     from marketprism.backtest.signals import SignalTape
@@ -77,15 +78,12 @@ class Simulation:
         risk: RiskLimits | Sequence[RiskLimits] = RiskLimits(),  # noqa: B008 - frozen
         models: Sequence[MarketModels] = (),
     ) -> None:
-        if not 0 <= interval_ms <= 86_400_000:
-            raise ConfigError(f"interval_ms was {interval_ms}", hint="0 for every event, or up to a day")
-        lanes = _spread(strategy, parameters, agents)
-        self.configs = tuple(_configure(name, values) for lane in lanes for name, values in lane)
-        self.engine = Engine(
-            tapes, markets, lanes=len(lanes), agents=len(lanes[0]), risk=risk, models=models, mode=mode
-        )
+        names = [strategy] * agents if isinstance(strategy, str) else list(strategy)
+        self._interval = _interval(interval_ms)
+        lanes = _lanes(parameters, len(names))
+        self.configs = tuple(_configure(name, v) for lane in lanes for name, v in zip(names, lane, strict=True))
+        self.engine = Engine(tapes, markets, lanes=len(lanes), agents=len(names), risk=risk, models=models, mode=mode)
         self._arrays = MakerArrays(self.engine.tapes, self.configs, signals)
-        self._interval = round(interval_ms * 1e6)
 
     @property
     def states(self) -> np.ndarray:
@@ -100,7 +98,7 @@ class Simulation:
 
 def simulate(
     tapes: Sequence[Tape],
-    strategy: str | Sequence[str] = "avellaneda_stoikov",
+    strategy: Any = "avellaneda_stoikov",
     parameters: Parameters | Sequence[Any] = (),
     *,
     markets: Sequence[MarketConfig] = (),
@@ -111,55 +109,75 @@ def simulate(
     risk: RiskLimits | Sequence[RiskLimits] = RiskLimits(),  # noqa: B008 - frozen
     models: Sequence[MarketModels] = (),
 ) -> Engine:
-    """Run a strategy over tapes to the end and return the engine with its accounts; see :class:`Simulation`.
+    """Run a strategy over tapes to the end and return the engine with its accounts.
+
+    Parameters are those of :class:`Simulation`; ``strategy`` can also be an own one: ``path.py:Name``, a subclass of
+    :class:`~marketprism.backtest.strategy.Strategy` or a compiled function (see there), or a sequence of these, one for
+    each agent.
+
+    Raises
+    ------
+    ConfigError
+        A strategy, parameter or signal is unknown, or a value out of range.
 
     Examples
     --------
     >>> simulate([tape], "symmetric", {"half_spread_ticks": 2})  # doctest: +SKIP
     >>> simulate([tape], "glft", [{"gamma": g} for g in (0.001, 0.01, 0.1)])  # three lanes  # doctest: +SKIP
+    >>> simulate([tape], "mine.py:Grid", {"width": 3})  # doctest: +SKIP
     """
-    return Simulation(
-        tapes,
-        strategy,
-        parameters,
-        markets=markets,
-        mode=mode,
-        agents=agents,
-        interval_ms=interval_ms,
-        signals=signals,
-        risk=risk,
-        models=models,
-    ).run()
+    names = [strategy] * agents if isinstance(strategy, str) or callable(strategy) else list(strategy)
+    own = [callable(name) or ":" in name for name in names]
+    if not any(own):
+        return Simulation(
+            tapes,
+            names,
+            parameters,
+            markets=markets,
+            mode=mode,
+            interval_ms=interval_ms,
+            signals=signals,
+            risk=risk,
+            models=models,
+        ).run()
+    if not all(own):
+        raise ConfigError("own and built-in strategies were mixed in one replay", hint="run them one after the other")
+    interval_ns = _interval(interval_ms)
+    loaded = {n: as_user_strategy(name) if callable(name) else load_strategy(name) for n, name in enumerate(names)}
+    lanes = _lanes(parameters, len(names))
+    engine = Engine(tapes, markets, lanes=len(lanes), agents=len(names), risk=risk, models=models, mode=mode)
+    accounts = [(loaded[n], values) for lane in lanes for n, values in enumerate(lane)]
+    run_user(engine, accounts, interval_ns=interval_ns, signals=signals)
+    return engine
 
 
-def _spread(
-    strategy: str | Sequence[str], parameters: Parameters | Sequence[Any], agents: int
-) -> list[list[tuple[str, dict[str, Any]]]]:
-    """Return name and settings ``[lane][agent]``.
+def _interval(interval_ms: float) -> int:
+    if not 0 <= interval_ms <= 86_400_000:
+        raise ConfigError(f"interval_ms was {interval_ms}", hint="0 for every event, or up to a day")
+    return round(interval_ms * 1e6)
+
+
+def _lanes(parameters: Parameters | Sequence[Any], agents: int) -> list[list[dict[str, Any]]]:
+    """Return settings ``[lane][agent]``.
 
     Raises
     ------
     ConfigError
         A lane has settings for another number of agents.
     """
-    names = [strategy] * agents if isinstance(strategy, str) else list(strategy)
-    if not names:
-        raise ConfigError(f"agents was {agents}, strategies were {strategy}", hint="at least one")
+    if agents < 1:
+        raise ConfigError(f"agents was {agents}", hint="at least one")
     lanes = [parameters] if isinstance(parameters, Mapping) else list(parameters) or [{}]
     result = []
     for n, lane in enumerate(lanes):
-        each = [lane] * len(names) if isinstance(lane, Mapping) else list(lane)
-        if len(each) != len(names):
-            raise ConfigError(f"lane {n} has settings for {len(each)} agents of {len(names)}", hint="one for each")
-        result.append(
-            [
-                (str(values.get("strategy", name)), {k: v for k, v in values.items() if k != "strategy"})
-                for name, values in zip(names, each, strict=True)
-            ]
-        )
+        each = [lane] * agents if isinstance(lane, Mapping) else list(lane)
+        if len(each) != agents:
+            raise ConfigError(f"lane {n} has settings for {len(each)} agents of {agents}", hint="one for each")
+        result.append([dict(values) for values in each])
     return result
 
 
-def _configure(name: str, values: Parameters) -> MakerConfig:
-    """Return the checked configuration of a built-in strategy."""
-    return find_strategy(name).config.from_mapping(values)
+def _configure(name: str, values: Mapping[str, Any]) -> MakerConfig:
+    """Return the checked configuration of a built-in strategy, which ``values`` may name."""
+    rest = {key: value for key, value in values.items() if key != "strategy"}
+    return find_strategy(str(values.get("strategy", name))).config.from_mapping(rest)

@@ -1,0 +1,82 @@
+"""What a compiled strategy sees: the clock, the book as it is known locally, its account and its orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from marketprism.backtest import _views as view
+from marketprism.backtest._layout import NO_ASK, NO_BID
+
+__all__ = [
+    "NO_ASK",
+    "NO_BID",
+    "best_ask",
+    "best_bid",
+    "cash",
+    "first_order",
+    "level",
+    "next_order",
+    "now",
+    "order",
+    "position",
+]
+
+
+@njit(cache=True)
+def now(e: Any) -> int:
+    """Return the local time, ns."""
+    return int(view.clock(e).now)
+
+
+@njit(cache=True)
+def best_bid(e: Any, market: int) -> int:
+    """Return the best bid, ticks; NO_BID: nobody bids."""
+    return int(view.markets(e)[market].known_bid)
+
+
+@njit(cache=True)
+def best_ask(e: Any, market: int) -> int:
+    """Return the best ask, ticks; NO_ASK: nobody asks."""
+    return int(view.markets(e)[market].known_ask)
+
+
+@njit(cache=True)
+def level(e: Any, market: int, side: int, tick: int) -> float:
+    """Return the quantity of a level, 1 bids and -1 asks, base units."""
+    record = view.markets(e)[market]
+    if not record.low <= tick < record.low + record.size:
+        return 0.0
+    base = 2 * record.offset - record.low + (0 if side > 0 else record.size)
+    return float(view.known(e)[base + tick])
+
+
+@njit(cache=True)
+def position(e: Any, account: int, market: int) -> float:
+    """Return the position as heard, base units or contracts."""
+    return float(view.accounts(e)[market * view.clock(e).lanes + account].position)
+
+
+@njit(cache=True)
+def cash(e: Any, account: int, market: int) -> float:
+    """Return the cash as heard, fees not included."""
+    return float(view.accounts(e)[market * view.clock(e).lanes + account].cash)
+
+
+@njit(cache=True)
+def first_order(e: Any, account: int, market: int) -> int:
+    """Return the handle of the oldest own order, -1: none."""
+    return int(view.accounts(e)[market * view.clock(e).lanes + account].first)
+
+
+@njit(cache=True)
+def next_order(e: Any, handle: int) -> int:
+    """Return the handle of the next own order, -1: none."""
+    return int(view.orders(e)[handle].local_next)
+
+
+@njit(cache=True)
+def order(e: Any, handle: int) -> Any:
+    """Return an own order as a record: ``id, side, tick, known_leaves, status, request`` among others."""
+    return view.orders(e)[handle]
