@@ -15,6 +15,7 @@ __all__ = [
     "best_ask",
     "best_bid",
     "cash",
+    "data_over",
     "first_order",
     "level",
     "next_order",
@@ -28,6 +29,16 @@ __all__ = [
 def now(e: Any) -> int:
     """Return the local time, ns."""
     return int(view.clock(e).now)
+
+
+@njit(cache=True)
+def data_over(e: Any) -> bool:
+    """Return whether no market has events left: a strategy that goes on sending would never end."""
+    for index in range(view.clock(e).markets):
+        market = view.markets(e)[index]
+        if market.exchange_at < market.end or market.local_at < market.end:
+            return False
+    return True
 
 
 @njit(cache=True)

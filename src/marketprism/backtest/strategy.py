@@ -27,6 +27,7 @@ from marketprism.backtest._layout import NO_ASK, NO_BID
 from marketprism.backtest.actions import advance, advance_to_feed, forget
 from marketprism.backtest.codes import OrderKind, Status, TimeInForce, Wake
 from marketprism.backtest.engine import Engine
+from marketprism.backtest.look import data_over
 from marketprism.backtest.signals import SignalTape, latest_signal
 from marketprism.core.errors import ConfigError, DataError, did_you_mean
 
@@ -306,6 +307,8 @@ def _drive(
             _tell(engine, strategies, desks, seen)
         if code != Wake.TIME:
             return code
+        if data_over(pointer):
+            continue
         if not seen[1]:
             seen[1] = 1
             for strategy, desk in zip(strategies, desks, strict=True):
@@ -352,6 +355,8 @@ def drive_decide(
         code = advance(e, interval) if interval > 0 else advance_to_feed(e, _DAY)
         if code != 1:
             return int(code)
+        if data_over(e):
+            continue
         at[0] = latest_signal(signal_ts, view.clock(e).now, at[0])
         signals = signal_values[at[0]] if at[0] >= 0 else nothing
         for lane in range(lanes):

@@ -10,6 +10,7 @@ from numba import njit
 
 from marketprism.backtest import _views as view
 from marketprism.backtest.actions import advance, advance_to_feed
+from marketprism.backtest.look import data_over
 from marketprism.strategies._flow import watch
 from marketprism.strategies._orders import work
 from marketprism.strategies._plan import MOST_LEVELS
@@ -85,6 +86,8 @@ def drive(
         code = _next(e, interval)
         if code != 1:
             return int(code)
+        if data_over(e):
+            continue
         for index in range(markets):
             flow = flows[index]
             mid = watch(e, index, flow, _SAMPLE, signal_ts, histogram)

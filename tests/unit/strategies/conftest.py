@@ -16,7 +16,7 @@ K, RATE, SIGMA = 0.7, 1.2, 1.5
 
 
 def walk(seconds: float = 240.0, seed: int = 3) -> Tape:
-    """Orders reach the depth d (from half a tick) at ``RATE exp(-K d)`` a side; the mid moves SIGMA ticks a root second."""
+    """Orders reach depth d (from half a tick) at ``RATE exp(-K d)`` a side; the mid moves SIGMA ticks a root second."""
     random = np.random.default_rng(seed)
     rows = [(START, TapeKind.CLEAR, 0, 0.0)]
     mid = 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,64 +16,8 @@ from marketprism.core.errors import ConfigError, DataError
 from marketprism.strategies.runner import simulate
 from marketprism.strategies.user import load_strategy
 
-CLASS = '''
-"""Joins the best prices, less where a signal says so."""
-from marketprism.backtest.strategy import Strategy
-
-class Joiner(Strategy):
-    """One order a side at the best price."""
-    quantity: float = 1.0
-    most: float = 5.0
-
-    def on_wake(self, desk):
-        if desk.bid is None or desk.ask is None:
-            return
-        lean = desk.signals.get("lean", 0.0)
-        wanted = {1: desk.bid if lean == lean and lean >= 0 else 0.0, -1: desk.ask}
-        have = {1: 0, -1: 0}
-        for order in desk.orders:
-            have[order.side] += 1
-            if order.price != wanted[order.side]:
-                desk.cancel(order.id)
-        for side in (1, -1):
-            if not have[side] and wanted[side] > 0 and side * desk.position < self.most:
-                desk.submit(side, wanted[side], self.quantity)
-'''
-COMPILED = '''
-"""Joins the best prices, less where a signal says so."""
-from numba import njit
-from marketprism.backtest import actions, look
-
-PARAMETERS = {"quantity": 1.0, "most": 5.0}
-STATE = 2
-
-@njit
-def joiner(e, account, market, parameters, state, signals):
-    bid, ask = look.best_bid(e, market), look.best_ask(e, market)
-    if bid == look.NO_BID or ask == look.NO_ASK:
-        return
-    state[0] += 1
-    buy = len(signals) == 0 or signals[0] >= 0
-    buys = sells = 0
-    handle = look.first_order(e, account, market)
-    while handle >= 0:
-        order = look.order(e, handle)
-        following = look.next_order(e, handle)
-        if order.side > 0:
-            buys += 1
-            if order.tick != bid or not buy:
-                actions.cancel(e, handle)
-        else:
-            sells += 1
-            if order.tick != ask:
-                actions.cancel(e, handle)
-        handle = following
-    position = look.position(e, account, market)
-    if buys == 0 and buy and position < parameters[1]:
-        actions.submit(e, account, market, 1, bid, parameters[0], 0, 1)
-    if sells == 0 and -position < parameters[1]:
-        actions.submit(e, account, market, -1, ask, parameters[0], 0, 1)
-'''
+PAGE = Path(__file__).parents[3] / "docs" / "howto" / "own-strategy.md"
+CLASS, COMPILED = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[:2]
 
 
 @pytest.fixture
