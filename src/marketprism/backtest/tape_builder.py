@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from marketprism.backtest._layout import EVENT_DTYPE
+from marketprism.backtest._trade_times import TradeTimes
 from marketprism.backtest._two_clocks import decimals_of, in_two_orders
 from marketprism.backtest.codes import TapeKind
 from marketprism.backtest.tape import Tape
@@ -130,10 +131,10 @@ class TapeBuilder:
     -----
     A feed's (book's, trades') exchange times never run back: one that does is held at the latest seen and counted.
     A trade stands before the book's changes of the same exchange time, so that a queue model can tell the change it
-    caused from cancellations; an order-by-order stream keeps its own order. Trades of unknown size, of call auctions,
-    against hidden orders (the queue shown does not move) and all before the first book are left out and counted.
-    Funding is paid at ``funding_time`` by the last rate that was announced before it; a settled rate overrules a
-    predicted one.
+    caused from cancellations; an order-by-order stream keeps its own order, but a trade reported after the execution
+    of the resting order is told before it. Trades of unknown size, of call auctions, against hidden orders (the queue
+    shown does not move) and all before the first book are left out and counted. Funding is paid at ``funding_time`` by
+    the last rate that was announced before it; a settled rate overrules a predicted one.
 
     Raises
     ------
@@ -171,6 +172,7 @@ class TapeBuilder:
         self.report = TapeReport()
         self._lot, self._latency, self._policy, self._base = lot, latency_ns, negative_latency, base_latency_ns
         self._changes = BookChanges(instrument, book, levels=levels or 0)
+        self._trade_times = TradeTimes()
         self._steps = OrderSteps(instrument) if orders and levels is None else None
         self._events = np.zeros(_ROOM, EVENT_DTYPE)
         self._count = 0
@@ -279,7 +281,8 @@ class TapeBuilder:
         at = np.concatenate([trade, steps["row"], changes["row"]])
         order = np.argsort(at, kind="stable")
         at, new = at[order], new[order]
-        new["exchange_ts"], new["local_ts"] = rows["ts_event"][at], rows["ts_recv"][at]
+        times = self._trade_times.times(rows) if self._by_order else rows["ts_event"]
+        new["exchange_ts"], new["local_ts"] = times[at], rows["ts_recv"][at]
         kind, n = new["kind"], len(new)
         is_trade = (kind >= TapeKind.BUY_TRADE) & (kind <= TapeKind.TRADE)
         for name, mine in (("book", ~is_trade), ("trades", is_trade)):

@@ -259,6 +259,30 @@ def test_places_in_queues_are_exact_order_by_order() -> None:
     assert engine.accounts[0, 0]["position"] == 2.0
 
 
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_trade_reported_after_its_execution_is_told_before_it(size: int) -> None:
+    def trade_of(ts: int, side: int, quantity: float) -> np.ndarray:
+        return message(TRADE, ts, [(side, 99, quantity)])
+
+    blk = block(
+        *(order(ADD, 1, 1, 1, 99, 5.0), order(ADD, 2, 2, 1, 99, 3.0), order(ADD, 3, 9, -1, 101, 3.0)),
+        *(order(EXECUTE, 20, 1, 1, 99, 2.0), order(EXECUTE, 21, 8, -1, 98, 2.0), trade_of(28, -1, 2.0)),  # follows
+        *(trade_of(30, -1, 3.0), order(EXECUTE, 30, 1, 1, 99, 3.0)),  # comes first
+        *(order(EXECUTE, 40, 2, 1, 99, 1.0), trade_of(45, 1, 1.0), trade_of(46, 0, 1.0)),  # wrong side, no side
+        *(order(EXECUTE, 50, 2, 1, 99, 0.5), trade_of(1_100_000_000, -1, 0.5)),  # too late
+    )
+    tape = tape_from_source(blk.chunks(size))
+    exchange = tape.events[(tape.events["kind"] & TapeFlag.EXCHANGE) != 0]
+    trades = exchange[np.isin(exchange["kind"] & 63, (TapeKind.BUY_TRADE, TapeKind.SELL_TRADE, TapeKind.TRADE))]
+    assert trades["exchange_ts"].tolist() == [19, 30, 45, 45, 1_100_000_000]
+    kinds = [TapeKind(e["kind"] & 63).name for e in exchange if e["exchange_ts"] in (19, 20, 30)]
+    assert kinds == ["SELL_TRADE", "ORDER_EXECUTE", "BID", "SELL_TRADE", "ORDER_EXECUTE", "BID"]
+    local = tape.events[(tape.events["kind"] & TapeFlag.LOCAL) != 0]
+    heard = local[np.isin(local["kind"] & 63, (TapeKind.BUY_TRADE, TapeKind.SELL_TRADE, TapeKind.TRADE))]
+    assert heard["local_ts"].tolist() == [33, 35, 50, 51, 1_100_000_005]
+    assert same_as_book(tape, blk) > 5
+
+
 def test_order_slots_hold_23_bits() -> None:
     event = np.zeros(1, EVENT_DTYPE)[0]
     event["flags"], event["slot"] = 255, 65_535
