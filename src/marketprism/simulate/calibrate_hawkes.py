@@ -19,12 +19,14 @@ _MOST_EVENTS = 150_000
 _STEP = 1e-4
 
 
-def flow_events(flow: OrderFlow, depth: int = 20, most: int = _MOST_EVENTS) -> HawkesEvents:
-    """Return market and limit orders as events of the four types of :data:`~.hawkes_market.FLOW_TYPES`.
+def flow_events(flow: OrderFlow, depth: int = 20, most: int | None = None) -> HawkesEvents:
+    """Return market and limit orders as events of the four types of ``FLOW_TYPES``.
 
-    Limit orders further than ``depth`` ticks from the opposite quote are left out; after ``most`` events it ends.
-    Orders at one time are told apart by up to a microsecond, in order, since the process has no simultaneous events.
+    Limit orders further than ``depth`` ticks from the opposite quote are left out; after ``most`` events (150,000 by
+    default) it ends. Orders at one time are told apart by up to a microsecond, in order, since the process has no
+    simultaneous events.
     """
+    most = _MOST_EVENTS if most is None else most
     orders = flow.orders
     distance = flow.behind_opposite(orders)
     market = orders["what"] == Order.MARKET

@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from marketprism.cli.main import cli
+from marketprism.core.block import concat
 from marketprism.core.errors import ConfigError, DataError, MarketPrismError
 from marketprism.ingest.registry import open_source
 from marketprism.pipelines import compare_document
 from marketprism.pipelines.compare_document import fact_rows
-from marketprism.pipelines.compare_markets import compare_markets, record_source
+from marketprism.pipelines.compare_markets import _until, compare_markets, record_source
 from marketprism.report.figures.generators import overlaid_curves
 from marketprism.simulate import FACTS, order_flow, record_market, stylised_facts
 from marketprism.simulate.models import MODELS, market_config, open_market
@@ -66,6 +67,14 @@ def test_reading_ends_where_it_should():
     assert whole.span_s > 700
     assert 170 < part.span_s <= 180
     np.testing.assert_array_equal(part.records, whole.records[: len(part.records)])
+
+
+def test_empty_blocks_are_passed_over():
+    block = concat(open_source(SIM))
+    parts = list(_until([block[:0], block[:100], block[:0], block[100:]], 1.0))
+    assert len(parts[0]) == 100
+    late = block.rows["ts_event"] > block.rows["ts_event"][0] + 60 * 10**9
+    assert sum(map(len, parts)) == (~late).sum()
 
 
 def test_files_and_summary(compared):

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from marketprism.core.errors import ConfigError, DataError
+from marketprism.simulate import calibrate_hawkes, hawkes_fit
 from marketprism.simulate.calibrate import CALIBRATIONS, calibrate
 from marketprism.simulate.calibrate_agents import agent_moments
 from marketprism.simulate.calibrate_hawkes import flow_events, hawkes_errors
 from marketprism.simulate.calibrate_queues import feed_values
-from marketprism.simulate.calibrate_reactive import reference_prices
+from marketprism.simulate.calibrate_reactive import _make_stable, _nearest, reference_prices
 from marketprism.simulate.flow import order_flow
 from marketprism.simulate.flow_kernel import NONE, QUOTE_DTYPE
 from marketprism.simulate.hawkes import HawkesParameters, simulate_hawkes
@@ -152,6 +153,48 @@ def test_simultaneous_orders_are_told_apart():
     assert len(events.times) == 300
     assert (np.diff(events.times) > 0).all()
     assert events.times[-1] <= events.horizon
+
+
+def test_doubts_about_a_hawkes_fit_are_said(monkeypatch):
+    fit = calibrate_hawkes.fit_hawkes
+
+    def unfinished(*arguments, **options):
+        return fit(*arguments, **options)._replace(converged=False)
+
+    monkeypatch.setattr(calibrate_hawkes, "fit_hawkes", unfinished)
+    monkeypatch.setattr(calibrate_hawkes, "_MOST_EVENTS", 400)
+    notes = calibrate("hawkes", _flow("hawkes", seed=3, duration_s=300.0)).notes
+    assert any("did not converge" in note for note in notes)
+    assert any("fitted to the first 400 orders" in note for note in notes)
+
+
+def test_a_fit_at_the_edge_of_stability_is_shrunk(monkeypatch):
+    events = simulate_hawkes(HawkesParameters.from_arrays([0.8], [[1.2]], [[3.0]]), 500.0, seed=1)
+    whole = fit_hawkes(events, 1, starts=1).parameters
+    monkeypatch.setattr(hawkes_fit, "_LARGEST_BRANCHING", 0.2)
+    shrunk = fit_hawkes(events, 1, starts=1).parameters
+    assert whole.branching_ratio > 0.3
+    assert shrunk.branching_ratio == pytest.approx(0.2)
+    assert shrunk.decay == whole.decay
+
+
+def test_queues_that_were_hardly_seen_are_made_stable():
+    """Where a level filled and never emptied, or was never seen empty, the calibrated market still runs."""
+    values = {
+        "limit": np.array([[0.0, 1.0, 1.0], [0.5, 0.5, 0.9]]),
+        "cancel": np.array([[0.3, 0.0, 2.0], [0.0, 0.2, 0.1]]),
+        "market": np.array([0.4, 0.3, 0.2]),
+    }
+    notes = _make_stable(values)
+    assert [note.split(" ")[0] for note in notes] == ["1", "the"]
+    assert values["limit"][0, 0] == pytest.approx(2 / 3)
+    assert values["cancel"][:, 0].tolist() == [0, 0]
+    assert values["cancel"][0, 1] > 0
+    assert values["cancel"][1, -1] > values["limit"][1, -1]
+    rates = {name: table.tolist() for name, table in values.items()}
+    assert len(_flow("queue_reactive", duration_s=60.0, rates=rates, follow=0.0).orders) > 50
+    assert _nearest(np.array([1.0, 2.0]), np.zeros(2)).tolist() == [0, 0]
+    assert _nearest(np.array([1.0, np.nan, 3.0, 9.0]), np.array([9.0, 9.0, 9.0, 1.0])).tolist() == [1, 1, 3, 3]
 
 
 def test_agents_reach_the_moments_of_their_market():

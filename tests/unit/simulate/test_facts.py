@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from marketprism.core.errors import DataError
-from marketprism.simulate.facts import FACTS, facts_table, mid_returns, stylised_facts
+from marketprism.core.timebase import NS
+from marketprism.simulate.facts import FACTS, _foretold, facts_table, mid_returns, stylised_facts
 from marketprism.simulate.flow import order_flow
+from marketprism.simulate.flow_kernel import NONE
 from marketprism.simulate.hawkes import HawkesParameters
 from marketprism.simulate.models import market_config, open_market
 from marketprism.simulate.recording import record_market
@@ -113,6 +117,23 @@ def test_table_sets_markets_side_by_side(race_facts):
     row = table.row(2, named=True)
     assert row["race z"] == pytest.approx((row["race"] - row["a"]) / np.hypot(row["race error"], row["a error"]))
     assert table["a"].is_nan().sum() == 0
+
+
+def test_parts_without_a_book_do_not_count(race):
+    """A book that is lost for a while: rates are per second of known book, and no return crosses the hole."""
+    quotes = race.quotes.copy()
+    start = quotes["ts"][0]
+    hole = (quotes["ts"] > start + 2000 * NS) & (quotes["ts"] < start + 4000 * NS)
+    quotes["bid"][hole] = quotes["ask"][hole] = NONE
+    outside = (race.orders["ts"] < start + 2000 * NS) | (race.orders["ts"] > start + 4000 * NS)
+    found = stylised_facts(dataclasses.replace(race, quotes=quotes, orders=race.orders[outside]))
+    assert found.span_s == pytest.approx(race.span_s - 2000, abs=5)
+    rate = stylised_facts(race).facts["market orders a second"].value
+    assert found.facts["market orders a second"].value == pytest.approx(rate, rel=0.05)
+    assert np.isfinite(found.facts["spread, ticks"].error)
+    assert len(mid_returns(dataclasses.replace(race, quotes=quotes), 10.0)) == pytest.approx(519, abs=2)
+    nothing = dataclasses.replace(race, quotes=quotes[hole], end_ns=int(quotes["ts"][hole][-1]))
+    assert np.isnan(_foretold(nothing, np.full(hole.sum(), np.nan))[0])
 
 
 def test_too_few_trades_are_refused():

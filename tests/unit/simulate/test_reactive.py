@@ -30,6 +30,8 @@ def test_stationary_laws_with_a_closed_form():
     assert poisson.sum() == pytest.approx(1.0)
     with pytest.raises(ConfigError, match="the longest queue must shrink"):
         stationary_queue(np.array([1.0, 1.0]), np.array([0.0, 1.0]))
+    with pytest.raises(ConfigError, match="every queue must be able to shrink"):
+        stationary_queue(np.array([1.0, 1.0, 1.0]), np.array([0.0, 0.0, 2.0]))
 
 
 def _views(market):
