@@ -9,6 +9,7 @@ import pytest
 
 from marketprism.backtest import actions, engine
 from marketprism.backtest.codes import OrderKind, TimeInForce
+from marketprism.backtest.config import MarketConfig
 from marketprism.backtest.engine import Engine
 from marketprism.core.errors import ConfigError, DataError
 
@@ -96,6 +97,40 @@ def test_run_calls_a_strategy_until_the_data_are_over(scene: type) -> None:
     play.engine.run(drive, steps)
     assert steps[0] == 9
     assert play.engine.accounts.shape == play.engine.ledgers.shape == play.engine.limits.shape == (1, 4)
+
+
+def test_run_grows_the_pools_and_calls_the_strategy_again(scene: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_POOL", 128)
+    play = scene()
+    calls: list[int] = []
+
+    def drive(e: Any) -> int:
+        if not calls:
+            for _ in range(70):
+                actions.submit(e, 0, 0, 1, 99, 1.0, 0, 0)
+        calls.append(int(actions.advance(e, 30_000 * MS)))
+        return calls[-1]
+
+    play.engine.run(drive)
+    assert (calls[0], calls[-1]) == (2, 0)
+    assert len(play.log()) == 70
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"multiplier": float("inf")}, "multiplier was inf"),
+        ({"response_latency_ms": -1.0}, "response_latency_ms was -1"),
+        ({"rate_limit": -1}, "rate_limit was -1"),
+        ({"capital": -1.0}, "capital was -1"),
+        ({"maintenance_margin": 1.0}, "maintenance_margin was 1"),
+        ({"cancel_latency_ms": float("nan")}, "cancel_latency_ms was nan"),
+        ({"rate_interval_ms": 0.0}, "rate_interval_ms was 0"),
+    ],
+)
+def test_market_configurations_are_checked(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MarketConfig(**values)
 
 
 def test_the_log_names_lane_and_agent(scene: type) -> None:
