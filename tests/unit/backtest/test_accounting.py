@@ -194,6 +194,33 @@ def test_funding_is_part_of_the_profit() -> None:
     assert [round(curve[ms], 9) for ms in (80, 90, 120)] == [0.0, -1.0, 1.0]
 
 
+def test_the_mid_of_a_fill_is_not_the_one_its_event_made() -> None:
+    # The trade of 50 ms takes the bid of that time away with it; a market order arrives with the change of 70 ms.
+    rows = [(50, "SELL_TRADE", 99, 7.0), (50, "NO_BID", 99, 0.0), (70, "ASK", 100, 5.0)]
+    play = Scene(*rows)
+    play.send(1, 99, 2.0)
+    play.to(69)
+    play.send(1, 103, 1.0)
+    play.finish()
+    found = fills(play.engine)
+    assert (found["exchange_ts"] - START).to_list() == [50 * MS, 70 * MS]
+    assert found["tick"].to_list() == [99, 100]
+    assert found["mid_half_ticks"].to_list() == [200, 198]  # 99 and 101 before; 98 and 100 when it arrived
+
+
+def test_funding_meets_fills_of_its_own_time() -> None:
+    # At 90 ms a trade fills 2, funding falls due, and then a market order of 1 arrives.
+    play = Scene((90, "SELL_TRADE", 99, 7.0), (90, "FUNDING", 100, 0.01))
+    play.send(1, 99, 2.0)
+    play.to(89)
+    play.send(1, 103, 1.0)
+    play.finish()
+    (report,) = summarize(play.engine)
+    assert report.trades == 2
+    assert report.funding == pytest.approx(-2 * 50.0 * 0.01)
+    check(play, report)
+
+
 def test_agents_that_trade_with_each_other_earn_what_the_other_loses() -> None:
     play = Scene(agents=2, lanes=2)
     play.send(1, 100, 3.0, lane=2)
