@@ -114,6 +114,31 @@ def test_modify_down_keeps_the_place_and_up_or_away_loses_it(scene: type) -> Non
     assert front(98, 4.0) == 5.0
 
 
+def test_a_modification_that_queues_anew_asks_for_its_quantity(scene: type) -> None:
+    def bought(mode: str) -> float:
+        play = scene((20, "NO_BID", 99, 0.0), (20, "SELL_TRADE", 97, 50.0), mode=mode)
+        slot = play.send(1, 99, 4.0)
+        play.to(5)
+        assert play.modify(slot, 98, 6.0)
+        play.to(30)
+        return play.position()
+
+    assert bought("strict") == 6.0
+    assert bought("compat") == 4.0, "the peer forgets what was asked"
+
+
+def test_after_a_side_is_cleared_up_to_a_level_the_next_one_is_the_best(scene: type) -> None:
+    def bests(mode: str) -> tuple[int, int]:
+        play = scene((20, "CLEAR_ASKS", 101, 0.0), (20, "BID", 97, 5.0), (20, "CLEAR_BIDS", 99, 0.0), mode=mode)
+        play.to(30)
+        market = play.engine.markets[0]
+        assert (market["bid"], market["ask"]) == (market["known_bid"], market["known_ask"])
+        return int(market["bid"]), int(market["ask"])
+
+    assert bests("strict") == (98, 102)
+    assert bests("compat") == (97, 103), "the peer passes over it"
+
+
 def test_cancel_and_replace_goes_to_the_back(scene: type) -> None:
     play = scene((30, "SELL_TRADE", 99, 6.0), agents=2)
     first = play.send(1, 99, 1.0)
