@@ -44,7 +44,8 @@ class MakerConfig(Config, frozen=True, kw_only=True, forbid_unknown_fields=True)
     level_step_ticks : int
         Between neighbouring levels.
     max_inventory : float, optional
-        Hard limit, orders: quotes whose fills could break it are not sent. Default: none.
+        Hard limit, orders: quotes whose fills could break it are not sent. Default: none. (Where messages overtake each
+        other, an order can be known to be done before all its fills are; then the limit can be passed by those.)
     requote_ticks : int
         A quote stays as long as it is no further than this from where it should be.
     move_by : {"modify", "cancel"}

@@ -17,7 +17,7 @@ from marketprism.strategies._arrays import MakerArrays
 from marketprism.strategies._maker import drive
 from marketprism.strategies.config import MakerConfig
 from marketprism.strategies.registry import find_strategy
-from marketprism.strategies.user import as_user_strategy, load_strategy, run_user
+from marketprism.strategies.user import UserStrategy, as_user_strategy, run_user
 
 if TYPE_CHECKING:
     from marketprism.backtest.signals import SignalTape
@@ -111,7 +111,8 @@ def simulate(
 ) -> Engine:
     """Run a strategy over tapes to the end and return the engine with its accounts.
 
-    Parameters are those of :class:`Simulation`; ``strategy`` can also be an own one: ``path.py:Name``, a subclass of
+    Parameters are those of :class:`Simulation`; ``strategy`` can also be an own one: ``path.py:Name``, what
+    :func:`~marketprism.strategies.user.load_strategy` returned, a subclass of
     :class:`~marketprism.backtest.strategy.Strategy` or a compiled function (see there), or a sequence of these, one for
     each agent.
 
@@ -126,8 +127,9 @@ def simulate(
     >>> simulate([tape], "glft", [{"gamma": g} for g in (0.001, 0.01, 0.1)])  # three lanes  # doctest: +SKIP
     >>> simulate([tape], "mine.py:Grid", {"width": 3})  # doctest: +SKIP
     """
-    names = [strategy] * agents if isinstance(strategy, str) or callable(strategy) else list(strategy)
-    own = [callable(name) or ":" in name for name in names]
+    single = isinstance(strategy, (str, UserStrategy)) or callable(strategy)
+    names = [strategy] * agents if single else list(strategy)
+    own = [not isinstance(name, str) or ":" in name for name in names]
     if not any(own):
         return Simulation(
             tapes,
@@ -143,7 +145,7 @@ def simulate(
     if not all(own):
         raise ConfigError("own and built-in strategies were mixed in one replay", hint="run them one after the other")
     interval_ns = _interval(interval_ms)
-    loaded = {n: as_user_strategy(name) if callable(name) else load_strategy(name) for n, name in enumerate(names)}
+    loaded = [as_user_strategy(name) for name in names]
     lanes = _lanes(parameters, len(names))
     engine = Engine(tapes, markets, lanes=len(lanes), agents=len(names), risk=risk, models=models, mode=mode)
     accounts = [(loaded[n], values) for lane in lanes for n, values in enumerate(lane)]

@@ -70,13 +70,17 @@ def _is_strategy(value: Any) -> bool:
 
 
 def as_user_strategy(what: Any, parameters: Mapping[str, float] | None = None, state: int = _STATE) -> UserStrategy:
-    """Return a class or compiled function with its parameters.
+    """Return a class or compiled function (or one loaded from ``path.py:Name``) with its parameters.
 
     Raises
     ------
     ConfigError
         It is neither.
     """
+    if isinstance(what, UserStrategy):
+        return what
+    if isinstance(what, str):
+        return load_strategy(what)
     if not _is_strategy(what):
         raise ConfigError(f"a strategy was {what!r}", hint="a name, path.py:Name, a Strategy class or an njit function")
     if isinstance(what, type) and issubclass(what, Strategy):

@@ -30,9 +30,10 @@ def files(tmp_path: Path) -> tuple[str, str]:
 def test_a_class_and_a_compiled_function_send_the_same_orders(files: tuple[str, str], tape: Tape) -> None:
     start = int(tape.events["local_ts"][0])
     lean = SignalTape(start + np.arange(24) * 10_000_000_000, np.resize([1.0, -1.0, np.nan], (24, 1)), ("lean",))
+    loaded = [load_strategy(path) for path in files]
     for signals in (None, lean):
         settings = [{"quantity": "0.5"}, {"most": 2}]
-        one, two = (simulate([tape], path, settings, signals=signals) for path in files)
+        one, two = (simulate([tape], strategy, settings, signals=signals) for strategy in loaded)
         assert one.accounts["trades"].min() > 20
         assert one.responses().equals(two.responses())
 
