@@ -52,6 +52,15 @@ _FIGURES: dict[str, tuple[str, str, str, dict[str, Any], str]] = {
     ),
 }  # fmt: skip
 
+_PLACES = {
+    "cst": "rates a second by distance from the opposite best quote, ticks",
+    "cont_de_larrard": "rates a second; mean queues after a move: of the side that moved into the price, of the other",
+    "queue_reactive": "rates a second by level and size of the queue",
+    "imbalance_reactive": "rates a second by spread (1, 2, 3 ticks and more) and fifth of the own share of the queues",
+    "hawkes": "base rates, jumps and decays, a second",
+    "agents": "rates a second, ticks; then the moments that the simulation reached",
+}
+
 
 def compare_document(
     facts: Mapping[str, StylisedFacts],
@@ -69,8 +78,8 @@ def compare_document(
         verdict=Verdict(
             f"Closest: {ranked[0]}, with {best['close']} of {best['compared']} facts within two standard errors",
             [
-                f"{name}: {models[name]['close']} of {models[name]['compared']} facts, median distance "
-                f"{number(models[name]['median_z'], 1)} standard errors. {MODELS[name].title}"
+                f"{name} ({MODELS[name].title}): {models[name]['close']} of {models[name]['compared']} facts, "
+                f"median distance {number(models[name]['median_z'], 1)} standard errors"
                 for name in ranked
             ],
             "plain",
@@ -139,21 +148,21 @@ def _curves_section(facts: Mapping[str, StylisedFacts]) -> Section:
         curves = {market: found.curves[name] for market, found in facts.items()}
         items.append(Figure(overlaid_curves(curves, x, y, legend=place < 2, **options), title, caption))
     return Section(
-        "curves", "Curves", "The source is the dark line with points; colours are those of the first row.", items
+        "curves", "Curves", "The source is the dark line with points; the colours are named above the first two.", items
     )
 
 
 def _calibration_section(calibrations: Mapping[str, Calibration], failed: Mapping[str, str]) -> Section:
     items: list[Item] = [Note(f"{name} was left out: {why}", "warn") for name, why in failed.items()]
+    items += [Note(f"{name}: {note}", "plain") for name, found in calibrations.items() for note in found.notes]
     for name, found in calibrations.items():
-        items += [Note(f"{name}: {note}", "plain") for note in found.notes]
         rows = [[e.name, number(e.value, 4), number(e.error, 4), f"{e.orders:,}"] for e in found.estimates]
         items.append(
             Table(
                 ["parameter", "value", "standard error", "orders"],
                 rows,
                 name,
-                f"{plural(len(rows), 'estimate')}; rates a second.",
+                f"{plural(len(rows), 'estimate')}; {_PLACES[name]}.",
                 text_columns=["parameter"],
                 shown=8,
             )

@@ -117,8 +117,11 @@ def _within(orders: np.ndarray, what: Order, place: np.ndarray, top: int) -> np.
 
 
 def _estimates(name: str, rates: np.ndarray, errors: np.ndarray, counts: np.ndarray) -> list[Estimate]:
+    # Places count from 1: distances, spreads and imbalances do.
     return [
-        Estimate(f"{name}[{', '.join(map(str, place))}]", float(rate), float(errors[place]), int(counts[place]))
+        Estimate(
+            f"{name}[{', '.join(str(k + 1) for k in place)}]", float(rate), float(errors[place]), int(counts[place])
+        )
         for place, rate in np.ndenumerate(rates)
     ]
 
@@ -197,7 +200,8 @@ def calibrate_cont_de_larrard(flow: OrderFlow, *, seed: int = 1) -> Calibration:
     if time < 0.5 * flow.span_s:
         notes.append(f"the spread was one tick for {time / flow.span_s:.0%} of the time, and the model's always is")
     best = np.where(orders["side"] > 0, orders["bid"], orders["ask"])
-    close = (orders["ask"] - orders["bid"] == 1) & (orders["bid"] >= 0) & (orders["tick"] == best)
+    at_best = (orders["tick"] == best) | (orders["what"] == Order.MARKET)
+    close = (orders["ask"] - orders["bid"] == 1) & (orders["bid"] >= 0) & at_best
     found, values = [], {}
     for what, name in ((Order.LIMIT, "limit"), (Order.MARKET, "market"), (Order.CANCEL, "cancel")):
         cells = np.where(close & (orders["what"] == what), 0, -1)

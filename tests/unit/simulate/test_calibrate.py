@@ -51,7 +51,7 @@ def test_cst_rates_are_found_again():
     def truth(head, place):
         if head == "market":
             return rates.market
-        return rates.limit_at(place[0] + 1) if head == "limit" else rates.cancel_at(place[0] + 1)
+        return rates.limit_at(place[0]) if head == "limit" else rates.cancel_at(place[0])
 
     found = calibrate("cst", _flow("cst", seed=3, duration_s=3600.0))
     assert _check(found, truth) == 41
@@ -80,7 +80,7 @@ def test_imbalance_rates_are_found_again():
 
     def truth(head, place):
         table = getattr(rates, head)
-        return table[place[0]][place[1]] if place else table
+        return table[place[0] - 1][place[1] - 1] if place else table
 
     found = calibrate("imbalance_reactive", _flow("imbalance_reactive", seed=3, duration_s=7200.0))
     assert _check(found, truth) > 35
