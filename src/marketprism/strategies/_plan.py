@@ -12,7 +12,8 @@ MOST_LEVELS = 16
 MAKER_DTYPE = np.dtype(
     [
         ("kind", np.int64),  # 0 fixed distance, 1 Avellaneda-Stoikov, 2 GLFT closed, 3 GLFT exact, 4 touch, 5 jumper
-        ("gamma", np.float64),  # a tick
+        ("gamma", np.float64),  # a tick; NaN: from the next
+        ("skew_per_order", np.float64),  # in units of 1 / k
         ("k", np.float64),  # a tick; this and the next two: 0 is estimated
         ("rate", np.float64),  # A, a second and side
         ("sigma", np.float64),  # ticks a root second
@@ -59,6 +60,7 @@ STATE_DTYPE = np.dtype(
         ("k", np.float64),  # in use
         ("rate", np.float64),
         ("sigma", np.float64),
+        ("gamma", np.float64),
         ("table_k", np.float64),  # those that the table was computed for
         ("table_rate", np.float64),
         ("table_sigma", np.float64),

@@ -102,9 +102,27 @@ def skew(plan: Any, state: Any, flow: Any, values: np.ndarray, weights: np.ndarr
 
 
 @njit(cache=True)
+def _gamma(plan: Any, state: Any) -> float:
+    """Return the risk aversion, where it is not given the one with which an order held moves the quotes as asked."""
+    if not math.isnan(plan.gamma):
+        return float(plan.gamma)
+    shift = plan.skew_per_order / state.k
+    variance = state.sigma * state.sigma
+    if plan.kind == 1 and plan.horizon > 0.0:
+        return float(2.0 * shift / (variance * plan.horizon))
+    if plan.kind == 1:
+        return float(2.0 / (shift * (plan.bound + 1.0) ** 2))
+    return float(2.0 * shift * shift * state.k * state.rate / (variance * math.e))
+
+
+@njit(cache=True)
 def _distances(plan: Any, state: Any, q: float, now: int, table: np.ndarray) -> Any:
     """Distances of bid and ask from the mid by inventory, ticks."""
-    gamma = plan.gamma * state.aversion
+    if plan.kind == 0:
+        shift = plan.inventory_skew * state.aversion * q
+        return plan.half_spread + shift, plan.half_spread - shift
+    state.gamma = _gamma(plan, state)
+    gamma = state.gamma * state.aversion
     if plan.kind == 1 and plan.horizon > 0.0:
         remaining = plan.horizon - ((now - state.start_ts) * _NS) % plan.horizon
         return finite(q, gamma, state.sigma, state.k, remaining)
@@ -112,21 +130,18 @@ def _distances(plan: Any, state: Any, q: float, now: int, table: np.ndarray) -> 
         return stationary(q, gamma, state.sigma, state.k, plan.bound)
     if plan.kind == 2:
         return asymptotic(q, gamma, state.sigma, state.k, state.rate)
-    if plan.kind == 3:
-        changed = max(
-            abs(state.k / state.table_k - 1.0),
-            abs(state.rate / state.table_rate - 1.0),
-            abs(state.sigma / state.table_sigma - 1.0),
-            abs(gamma / state.table_gamma - 1.0),
-        )
-        if not changed < _CHANGED:
-            size = 2 * int(plan.bound)
-            exact_table(gamma, state.sigma, state.k, state.rate, table[:size])
-            state.table_k, state.table_rate = state.k, state.rate
-            state.table_sigma, state.table_gamma = state.sigma, gamma
-        return interpolated(q, table[: 2 * int(plan.bound)])
-    shift = plan.inventory_skew * state.aversion * q
-    return plan.half_spread + shift, plan.half_spread - shift
+    size = 2 * int(plan.bound)
+    changed = max(
+        abs(state.k / state.table_k - 1.0),
+        abs(state.rate / state.table_rate - 1.0),
+        abs(state.sigma / state.table_sigma - 1.0),
+        abs(gamma / state.table_gamma - 1.0),
+    )
+    if not changed < _CHANGED:
+        exact_table(gamma, state.sigma, state.k, state.rate, table[:size])
+        state.table_k, state.table_rate = state.k, state.rate
+        state.table_sigma, state.table_gamma = state.sigma, gamma
+    return interpolated(q, table[:size])
 
 
 @njit(cache=True)

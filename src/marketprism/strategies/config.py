@@ -124,8 +124,11 @@ class ModelConfig(MakerConfig, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Parameters
     ----------
-    gamma : float
-        Risk aversion, a tick.
+    gamma : float, optional
+        Risk aversion, a tick. What suits one instrument is absurd on another; so by default it is what moves the quotes
+        by ``skew_per_order`` for each order held: with a horizon, on average over it; otherwise near no inventory.
+    skew_per_order : float
+        In units of ``1 / k``, the distance at which a dealer without risk aversion quotes.
     k : float, optional
         Market orders reach the depth d at the rate ``A exp(-k d)`` a side: decay, a tick.
     A : float, optional
@@ -138,7 +141,8 @@ class ModelConfig(MakerConfig, frozen=True, kw_only=True, forbid_unknown_fields=
         Of the forgetting.
     """
 
-    gamma: float = 0.01
+    gamma: float | None = None
+    skew_per_order: float = 0.2
     k: float | None = None
     A: float | None = None
     sigma: float | None = None
@@ -147,14 +151,16 @@ class ModelConfig(MakerConfig, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive(self, "k", "A", "sigma", "half_life_s")
-        _not_negative(self, "gamma")
+        _positive(self, "k", "A", "sigma", "half_life_s", "skew_per_order")
+        if self.gamma is not None:
+            _not_negative(self, "gamma")
 
     def plan(self, quantity: float) -> dict[str, Any]:
         """Return the fields of the maker loop's record for orders of ``quantity``."""
         return {
             **super().plan(quantity),
-            "gamma": self.gamma,
+            "gamma": math.nan if self.gamma is None else self.gamma,
+            "skew_per_order": self.skew_per_order,
             "k": self.k or 0.0,
             "rate": self.A or 0.0,
             "sigma": self.sigma or 0.0,
@@ -169,13 +175,13 @@ class AvellanedaStoikovConfig(ModelConfig, frozen=True, kw_only=True, forbid_unk
     Parameters
     ----------
     horizon_s : float, optional
-        Time to the end, seconds; begins anew when it is over. Default: the solution without end, whose largest
-        inventory is ``max_inventory`` (10 if not given).
+        Time to the end, seconds; begins anew when it is over. None: the solution without end, whose largest inventory
+        is ``max_inventory`` (10 if not given); with the paper's discount rate it skews less the larger gamma is.
     """
 
     kind: ClassVar[int] = 1
 
-    horizon_s: float | None = None
+    horizon_s: float | None = 60.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -241,7 +247,7 @@ class SignalSkewConfig(ModelConfig, frozen=True, kw_only=True, forbid_unknown_fi
 
     base: Base = "avellaneda_stoikov"
     half_spread_ticks: float = 1.0
-    horizon_s: float | None = None
+    horizon_s: float | None = 60.0
     signals: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     standardize: bool = True
@@ -305,7 +311,7 @@ class InventoryConfig(ModelConfig, frozen=True, kw_only=True, forbid_unknown_fie
     base: Base = "symmetric"
     half_spread_ticks: float = 1.0
     inventory_skew_ticks: float = 0.25
-    horizon_s: float | None = None
+    horizon_s: float | None = 60.0
     max_inventory: float | None = 10.0
     soft_inventory: float = 5.0
     beyond_soft: Literal["shrink", "one_sided"] = "shrink"

@@ -15,12 +15,14 @@ from marketprism.backtest.engine import Engine
 from marketprism.backtest.signals import SignalTape
 from marketprism.backtest.tape import Tape
 from marketprism.core.errors import ConfigError
+from marketprism.strategies.avellaneda_stoikov import quote_distances, stationary_distances
+from marketprism.strategies.glft import closed_form_distances
 from marketprism.strategies.runner import Simulation, simulate
 
 ONE = {"order_quantity": 1.0, "warmup_s": 10.0}
 KINDS: list[dict[str, Any]] = [
     {"strategy": "symmetric", "half_spread_ticks": 1.5},
-    {"strategy": "avellaneda_stoikov", "gamma": 0.05},
+    {"strategy": "avellaneda_stoikov", "gamma": 0.05, "horizon_s": None},
     {"strategy": "avellaneda_stoikov", "gamma": 0.02, "horizon_s": 60.0},
     {"strategy": "glft", "gamma": 0.05},
     {"strategy": "glft", "gamma": 0.05, "solution": "exact"},
@@ -108,6 +110,27 @@ def test_estimates_are_those_of_the_market(plain: Simulation) -> None:
     assert state["k"] == pytest.approx(0.7, abs=0.2)
     assert state["rate"] == pytest.approx(1.2, abs=0.25)
     assert state["sigma"] == pytest.approx(1.5, abs=0.2)
+
+
+def test_risk_aversion_that_is_not_given_moves_quotes_as_asked(tape: Tape) -> None:
+    kinds = [
+        {"strategy": "avellaneda_stoikov"},
+        {"strategy": "avellaneda_stoikov", "horizon_s": None},
+        {"strategy": "glft"},
+        {"strategy": "glft", "solution": "exact"},
+    ]
+    run = Simulation([tape], "glft", [{**ONE, **kind, "skew_per_order": 0.3} for kind in kinds])
+    run.run()
+    for state, lane in zip(run.states[0], range(4), strict=True):
+        market = {"gamma": float(state["gamma"]), "sigma": float(state["sigma"]), "k": float(state["k"])}
+        if lane == 0:
+            distances = [quote_distances(q, remaining=30.0, **market)[0] for q in (0, 1)]
+        elif lane == 1:
+            distances = [stationary_distances(q, bound=10, **market)[0] for q in (0, 1)]
+        else:
+            distances = [closed_form_distances(q, A=float(state["rate"]), **market)[0] for q in (0, 1)]
+        assert distances[1] - distances[0] == pytest.approx(0.3 / state["k"], rel=0.15)
+        assert np.std(held(run.engine, lane)) < 2.5
 
 
 @pytest.mark.parametrize("which", [3, 5])
