@@ -104,6 +104,7 @@ def test_queue_reactive_rates_are_found_again():
     assert found.config.renew == pytest.approx(0.15, abs=0.03)
 
 
+@pytest.mark.slow
 def test_hawkes_flow_is_found_again():
     truth = market_config("hawkes").flow
     flow = _flow("hawkes", seed=3, duration_s=1200.0)
@@ -216,16 +217,16 @@ def test_agents_reach_the_moments_of_their_market():
 
 @pytest.mark.parametrize("model", list(CALIBRATIONS))
 def test_calibrated_markets_stream_and_survive_a_file(model):
-    flow = _flow("markov", seed=3, duration_s=600.0)
+    flow = _flow("markov", seed=3, duration_s=300.0)
     found = calibrate(model, flow, seed=11)
     assert found.model == model
     assert found.config.seed == 11
     assert found.config.tick_size == flow.recording.tick_size
-    assert found.config.duration_s == pytest.approx(600, abs=2)
+    assert found.config.duration_s == pytest.approx(300, abs=2)
     assert type(found.config).from_mapping(msgspec.json.decode(msgspec.json.encode(found.config))) == found.config
     again = order_flow(record_market(open_market(model, found.config)))
     rate, target = (len(f.market_orders()) / f.span_s for f in (again, flow))
-    assert rate == pytest.approx(target, rel=0.25)
+    assert rate == pytest.approx(target, rel=0.3)
 
 
 def test_price_and_lot_are_those_of_the_source():
