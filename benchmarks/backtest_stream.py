@@ -100,5 +100,5 @@ def tape_of(events: np.ndarray) -> Tape:
     level = np.where(buy, TapeKind.BID, TapeKind.ASK) + 2 * (np.rint(events["qty"] / float(LOT)) == 0)
     trade = np.where(buy, TapeKind.BUY_TRADE, TapeKind.SELL_TRADE)
     out["kind"] = np.where(events["ev"] & 0xFF == _DEPTH, level, trade)
-    out["kind"] |= TapeFlag.EXCHANGE | TapeFlag.LOCAL
+    out["kind"] |= np.uint8(TapeFlag.EXCHANGE | TapeFlag.LOCAL)
     return Tape(out, TICK, LOT)
