@@ -65,9 +65,16 @@ def _run(e: Any, until: int) -> bool:
 
 @njit(cache=True)
 def _stop(e: Any, until: int) -> int:
-    """End a step at ``until``; return a Wake."""
-    if _over(e):
-        return 0
+    """End a step at ``until``; return a Wake.
+
+    In strict mode what is under way when the data are over is delivered at once, and that is the end: a strategy that
+    answers each refusal with another order would never come to one.
+    """
+    if _all_read(e):
+        if view.clock(e).strict and not _run(e, _NEVER - 1):
+            return 2
+        if _idle(e):
+            return 0
     view.clock(e).now = until
     if view.clock(e).limited:
         watch(e)
@@ -75,11 +82,18 @@ def _stop(e: Any, until: int) -> int:
 
 
 @njit(cache=True)
-def _over(e: Any) -> bool:
+def _all_read(e: Any) -> bool:
     for index in range(view.clock(e).markets):
         market = view.markets(e)[index]
         if market.exchange_at < market.end or market.local_at < market.end:
             return False
+    return True
+
+
+@njit(cache=True)
+def _idle(e: Any) -> bool:
+    for index in range(view.clock(e).markets):
+        market = view.markets(e)[index]
         if market.request_ts != _NEVER or market.response_ts != _NEVER:
             return False
     return True

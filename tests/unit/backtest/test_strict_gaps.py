@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from marketprism.backtest import actions
 from marketprism.backtest.codes import TimeInForce
 from marketprism.backtest.models import MarketModels
 
@@ -228,3 +229,15 @@ def test_slots_of_orders_have_23_bits(scene: type) -> None:
     play.to(10)
     slots = play.engine._arrays["slots"]
     assert (len(slots), int(slots[8_388_607]), int(slots[65_536])) == (8_388_608, 1, 2)
+
+
+def test_the_data_end_for_a_strategy_that_goes_on_sending(scene: type) -> None:
+    play = scene()
+    play.to(9_999)
+    wakes = 0
+    while actions.advance(play.engine.pointer, 500_000) == 1:
+        play.send(1, 98, 1.0)
+        wakes += 1
+        assert wakes < 10
+    assert wakes == 1
+    assert int(play.engine.markets[0]["response_ts"]) == (1 << 63) - 1
