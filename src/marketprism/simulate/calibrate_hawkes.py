@@ -19,12 +19,13 @@ _MOST_EVENTS = 150_000
 _STEP = 1e-4
 
 
-def flow_events(flow: OrderFlow, depth: int = 20, most: int | None = None) -> HawkesEvents:
+def flow_events(flow: OrderFlow, depth: int = 20, most: int | None = None, states: int = 1) -> HawkesEvents:
     """Return market and limit orders as events of the four types of ``FLOW_TYPES``.
 
     Limit orders further than ``depth`` ticks from the opposite quote are left out; after ``most`` events (150,000 by
     default) it ends. Orders at one time are told apart by up to a microsecond, in order, since the process has no
-    simultaneous events.
+    simultaneous events. The state that an order leaves is the imbalance of the best queues, in ``states`` equal parts
+    from ask-heavy to bid-heavy, as :class:`~marketprism.simulate.HawkesMarketConfig` has it.
     """
     most = _MOST_EVENTS if most is None else most
     orders = flow.orders
@@ -39,7 +40,12 @@ def flow_events(flow: OrderFlow, depth: int = 20, most: int | None = None) -> Ha
     buys = np.where(own["what"] == Order.MARKET, own["side"] < 0, own["side"] > 0)
     types = np.where(own["what"] == Order.MARKET, 0, 2) + np.where(buys, 0, 1)
     times = _apart((own["ts"] - start) / NS)
-    return HawkesEvents(times, types, np.zeros(len(own), np.int64), max((end - start) / NS, float(times[-1])))
+    quotes = flow.quotes
+    both = quotes["bid_quantity"] + quotes["ask_quantity"]
+    share = np.divide(quotes["bid_quantity"], both, out=np.full(len(quotes), 0.5), where=both > 0)
+    state = np.minimum((states * share).astype(np.int64), states - 1)
+    left = state[np.maximum(np.searchsorted(quotes["ts"], own["ts"], "right") - 1, 0)]
+    return HawkesEvents(times, types, left, max((end - start) / NS, float(times[-1])), int(state[0]))
 
 
 def _apart(times: np.ndarray) -> np.ndarray:
@@ -95,26 +101,38 @@ def _log_gradient(values: np.ndarray, events: HawkesEvents, pair: np.ndarray, e:
     return np.asarray(gradient * values)
 
 
-def calibrate_hawkes(flow: OrderFlow, *, seed: int = 1, depth: int = 20) -> Calibration:
+def calibrate_hawkes(flow: OrderFlow, *, seed: int = 1, depth: int = 20, states: int = 1) -> Calibration:
     """Calibrate the Hawkes order book.
 
     Rates of market and limit orders and how they excite each other by maximum likelihood; where limit orders go and
     how fast each is cancelled as for the Cont-Stoikov-Talreja book.
+
+    Parameters
+    ----------
+    flow : OrderFlow
+        A market.
+    seed : int
+        Of the calibrated market.
+    depth : int
+        Farthest limit orders, ticks from the opposite quote.
+    states : int, default 1
+        With more than one, jumps and decays depend on the imbalance that an order leaves, in so many parts.
     """
-    events = flow_events(flow, depth)
+    events = flow_events(flow, depth, states=states)
     counts = np.bincount(events.types, minlength=len(FLOW_TYPES))
     if counts.min() < 10:
         raise DataError(
             f"orders by type were {dict(zip(FLOW_TYPES, counts.tolist(), strict=True))}",
             hint="each type needs orders: give more data",
         )
-    fit = fit_hawkes(events, len(FLOW_TYPES), starts=1, seed=seed)
+    fit = fit_hawkes(events, len(FLOW_TYPES), states, starts=1, seed=seed)
     parameters = fit.parameters
     errors = hawkes_errors(parameters, events)
     found = []
+    pairs = [f"{kind} at {x + 1}" if states > 1 else kind for kind in FLOW_TYPES for x in range(states)]
     for name, values, error in zip(("base", "impact", "decay"), parameters.pairs(), errors, strict=True):
         for place, value in np.ndenumerate(values):
-            words = [FLOW_TYPES[k] for k in place]
+            words = [pairs[k] for k in place[:-1]] + [FLOW_TYPES[place[-1]]]
             count = int(counts[place[-1]])
             found.append(Estimate(f"{name}[{' to '.join(words)}]", float(value), float(error[place]), count))
     notes = []

@@ -123,6 +123,37 @@ def test_hawkes_flow_is_found_again():
     assert found.config.order_lots == 1.0
 
 
+@pytest.mark.slow
+def test_state_dependent_flow_is_found_again():
+    """Limit orders that leave the book bid-heavy call for buys, those that leave it ask-heavy for sells."""
+    impact = np.zeros((4, 2, 4))
+    impact[2:, 1, 0] = impact[2:, 0, 1] = 0.4
+    flow = HawkesParameters.from_arrays([0.3, 0.3, 4.0, 4.0], impact, np.full((4, 2, 4), 4.0), np.full((2, 4, 2), 0.5))
+    market = _flow("hawkes", seed=4, duration_s=900.0, flow=flow.to_mapping())
+    found = calibrate_hawkes.calibrate_hawkes(market, states=2)
+    assert found.config.flow.states == 2
+    values = {estimate.name: estimate for estimate in found.estimates}
+    children = np.array(found.config.flow.impact) / np.array(found.config.flow.decay)
+    # Children that buy: a tenth of an order after a bid-heavy book, none after an ask-heavy one.
+    np.testing.assert_allclose(children[2:, 1, 0], 0.1, atol=0.04)
+    np.testing.assert_allclose(children[2:, 0, 1], 0.1, atol=0.04)
+    assert children[2:, 0, 0].max() < 0.04
+    assert children[2:, 1, 1].max() < 0.04
+    jump = values["impact[limit bid at 2 to market buy]"]
+    assert abs(jump.value - 0.4) < 4 * jump.error
+    assert len(_flow("hawkes", **found.config.replace(duration_s=60.0).to_mapping()).orders) > 300
+
+
+def test_state_of_an_order_is_the_imbalance_that_it_leaves():
+    flow = _flow("hawkes", seed=4, duration_s=60.0)
+    events = flow_events(flow, states=3)
+    assert set(events.states.tolist()) == {0, 1, 2}
+    k = int(np.searchsorted(flow.quotes["ts"], flow.orders["ts"][flow.orders["what"] == 2][0], "right")) - 1
+    bid, ask = flow.quotes["bid_quantity"][k], flow.quotes["ask_quantity"][k]
+    assert events.states[events.types < 2][0] == min(int(3 * bid / (bid + ask)), 2)
+    assert set(flow_events(flow).states.tolist()) == {0}
+
+
 def test_errors_of_a_poisson_process_have_a_closed_form():
     """Without impact the variance of the rate of n events is n / T^2."""
     events = simulate_hawkes(HawkesParameters.from_arrays([2.0], [[0.0]], [[1.0]]), 2000.0, seed=1)
