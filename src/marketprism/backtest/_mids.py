@@ -12,7 +12,6 @@ from marketprism.backtest import _views as view
 from marketprism.backtest._exchange import run_exchange
 from marketprism.backtest._layout import NEVER, NO_ASK, NO_BID
 from marketprism.backtest._own import place
-from marketprism.backtest._rules import rules
 from marketprism.backtest._strict import run_strict
 from marketprism.backtest.codes import TapeFlag, TapeKind
 from marketprism.backtest.config import MarketConfig, Mode
@@ -36,10 +35,10 @@ class Mids:
     ts : ndarray of int64, shape (n,)
         When a mid began to hold or was lost, all events of that time included; ns, rising.
     half_ticks : ndarray of int64, shape (n,)
-        Bid plus ask in ticks: twice the mid. Where a side is empty or the market is not observed, the last one known;
-        before the first one, that one.
+        Bid plus ask in ticks: twice the mid. Where a side is empty, and in a gap, the last one known; before the first
+        one, that one.
     known : ndarray of bool, shape (n,)
-        False where the mid is an older one.
+        False where a side is empty and the mid an older one.
     gaps : ndarray of int64
         When gaps began, ns.
     first_ts, last_ts : int
@@ -112,7 +111,7 @@ def _replay(
         else:
             run_exchange(e, 0, ts)
         was_mid, was_known = mid, known
-        known = market.bid != _NO_BID and market.ask != _NO_ASK and not rules(e)[0].blind
+        known = market.bid != _NO_BID and market.ask != _NO_ASK
         if known:
             mid = market.bid + market.ask
         if mid != was_mid or known != was_known:

@@ -159,6 +159,42 @@ def test_mid_of_an_empty_side_and_of_a_gap_is_the_last_one_known() -> None:
     assert mids.known.tolist()[:3] == [True, False, True]
 
 
+def test_a_gap_keeps_the_mid_and_funding_is_paid_at_it() -> None:
+    rows = [(50, "SELL_TRADE", 99, 7.0), (60, "GAP", 0, 0.0), (70, "FUNDING", 0, 0.01)]
+    rows += [(80, "CLEAR", 0, 0.0), (80, "BID", 89, 5.0), (80, "ASK", 93, 5.0)]
+    play = Scene(*rows)
+    play.send(1, 99, 2.0)
+    play.finish()
+    (report,) = summarize(play.engine, bar_s=0.01)
+    assert report.funding == pytest.approx(-2 * 50.0 * 0.01)
+    check(play, report)
+
+
+def test_drawdown_is_from_the_highest_point_before() -> None:
+    # A market buy of 1 loses half the spread, 0.5; then the mid rises by 2, falls by 0.25 and rises again.
+    rows = [(50, "NO_ASK", 101, 0.0), (50, "NO_ASK", 102, 0.0), (60, "NO_ASK", 103, 0.0), (60, "ASK", 109, 5.0)]
+    rows += [(70, "NO_BID", 99, 0.0), (80, "BID", 105, 5.0)]
+    play = Scene(*rows)
+    play.send(1, 103, 1.0)
+    play.finish()
+    (report,) = summarize(play.engine, bar_s=0.005)
+    equity = report.equity["equity"]
+    assert (equity.min(), equity.max()) == (-0.5, 3.0)
+    assert report.max_drawdown == 0.5
+
+
+def test_sharpe_by_minutes() -> None:
+    rows = [(20_000 * i, "ASK" if i % 2 else "NO_ASK", 100, 5.0 * (i % 2)) for i in range(1, 20)]
+    rows += [(401_000, "ASK", 100, 5.0), (500_000, "BID", 50, 1.0)]
+    play = Scene((50, "SELL_TRADE", 99, 7.0), *rows, end=False)
+    play.send(1, 99, 2.0)
+    play.finish()
+    (report,) = summarize(play.engine, bar_s=60.0, year_s=6000.0)
+    changes = np.diff(report.equity["equity"].to_numpy()[:-1])  # the last row is the end of the tape
+    assert len(changes) == 7
+    assert report.sharpe["1 min"] == pytest.approx(changes.mean() / changes.std(ddof=1) * 10.0)
+
+
 def test_before_the_first_mid_the_first_one_stands() -> None:
     book = [(0, "ASK", 101, 5.0), (50, "BID", 99, 5.0)]
     play = Scene(book=book)
@@ -270,14 +306,15 @@ def test_what_became_of_the_orders() -> None:
     play.send(-1, 99, 6.0)  # takes the rest of that and 4 more, then meets its owner and ends
     play.to(200)
     play.cancel(cancelled)
+    play.send(1, 102, 9.0, force=3)  # takes 5 and ends
     play.finish()
     (report,) = summarize(play.engine)
     queue = report.queue
-    assert report.orders == 6
-    assert queue["requests"] == 7.0
-    assert (queue["rested"], queue["expired"], queue["rejected"]) == (3.0, 2.0, 1.0)
+    assert report.orders == 7
+    assert queue["requests"] == 8.0
+    assert (queue["rested"], queue["expired"], queue["rejected"]) == (3.0, 3.0, 1.0)
     assert queue["cancelled_share"] == pytest.approx(1 / 3)
-    assert report.fill_rate == len(fills(play.engine)["id"].unique()) / 6
+    assert report.fill_rate == len(fills(play.engine)["id"].unique()) / 7
     check(play, report)
 
 
