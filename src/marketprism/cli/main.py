@@ -11,6 +11,8 @@ __all__ = ["cli", "main"]
 
 _VERBS = {
     "run": "Judge a signal: source to book, buckets, factors, labels, models, report.",
+    "backtest": "Run a market maker on a source: replay with queues and latency, P&L split, report.",
+    "study": "Make a prepared study: five reports on market making.",
     "inspect": "Say what a source holds: span, events, gaps, clocks, spread, rejections.",
     "convert": "Write a source as our Parquet.",
     "verify": "Check one of our directories against its manifest.",
@@ -20,6 +22,7 @@ _VERBS = {
     "simulate": "Market generators: list them, calibrate them on a source and compare.",
     "sources": "List the source formats with an example line each.",
     "factors": "List factors, or explain one.",
+    "strategies": "List market makers, or show one's parameters.",
     "config": "Show the configuration, or its JSON schema.",
     "doctor": "Check this machine: Python, libraries, disk, embedded store.",
     "selfcheck": "Reproduce published numbers on this machine.",

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from marketprism.core.config import config_hash
-from marketprism.core.errors import ConfigError, MarketPrismError
+from marketprism.core.errors import MarketPrismError
 from marketprism.evaluate.economics import Trading, execution, half_spread_column, pool, trade
 from marketprism.evaluate.gate import Adoption, Candidate, adoption_gate
 from marketprism.evaluate.gate_config import AdoptionConfig
@@ -24,6 +23,7 @@ from marketprism.pipelines.gate_measure import Latency, measure_coverage, measur
 from marketprism.pipelines.gate_side import Side, check_comparable, open_side
 from marketprism.pipelines.run_ledger import trial_config_hash
 from marketprism.pipelines.runtime import Say, silent
+from marketprism.pipelines.settings import parse_setting
 from marketprism.report.page import render_page
 from marketprism.store.ledger import Ledger, Trial
 
@@ -71,16 +71,7 @@ def load_adoption_config(settings: tuple[str, ...] = ()) -> AdoptionConfig:
     >>> load_adoption_config(("min_gain=0.2",)).min_gain
     0.2
     """
-    values: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set was {setting!r}", hint="write key=value, such as min_gain=0.2")
-        try:
-            values[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {key} was {text!r}: {error}", hint="write a number, true or a list") from error
-    return AdoptionConfig.from_mapping(values)
+    return AdoptionConfig.from_mapping(dict(parse_setting(setting, "min_gain=0.2") for setting in settings))
 
 
 def gate(

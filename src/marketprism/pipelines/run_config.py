@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from marketprism.evaluate.config import JudgeConfig
 from marketprism.evaluate.evidence import EvidenceConfig
 from marketprism.factors.config import EngineConfig
 from marketprism.labels.config import LabelConfig
+from marketprism.pipelines.settings import merge, parse_setting
 
 __all__ = ["DEFAULT_SOURCE", "RunConfig", "fixes_duration", "load_run_config", "read_settings"]
 
@@ -84,15 +85,12 @@ def read_settings(path: Path | None, settings: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"{path}: {error}", hint="write a YAML mapping; see `marketprism config show`") from error
         if loaded is not None and not isinstance(loaded, dict):
             raise ConfigError(f"{path} holds a {type(loaded).__name__}", hint="write a mapping of keys to values")
-        _merge(values, loaded or {})
+        merge(values, loaded or {})
     for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set was {setting!r}", hint="write key=value, such as engine.buckets.policy=time")
-        nested: Any = yaml.safe_load(text)
+        key, nested = parse_setting(setting, "engine.buckets.policy=time")
         for part in reversed(key.split(".")):
             nested = {part: nested}
-        _merge(values, nested)
+        merge(values, nested)
     if "seed" in values and "seed" not in _named(path, settings, "judge"):
         values["judge"]["seed"] = values["seed"]
     return values
@@ -115,11 +113,3 @@ def _named(path: Path | None, settings: Sequence[str], section: str) -> set[str]
     loaded = yaml.safe_load(path.read_text()) if path is not None else None
     inside = loaded.get(section) if isinstance(loaded, dict) else None
     return found | set(inside if isinstance(inside, dict) else ())
-
-
-def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value

@@ -6,7 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Card", "Document", "Facts", "Figure", "Item", "Note", "Section", "Table", "Verdict"]
+__all__ = [
+    "Card",
+    "Document",
+    "Facts",
+    "Figure",
+    "Item",
+    "Link",
+    "Links",
+    "Note",
+    "Section",
+    "Table",
+    "Tone",
+    "Verdict",
+]
 
 Tone = Literal["good", "warn", "bad", "plain"]
 
@@ -62,7 +75,26 @@ class Note:
     kind: Literal["note"] = "note"
 
 
-Item = Figure | Table | Facts | Note
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page beside this one: its title, file name, what it found, and what it is about."""
+
+    title: str
+    href: str
+    found: str
+    about: str = ""
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Pages beside this one."""
+
+    entries: Sequence[Link]
+    kind: Literal["links"] = "links"
+
+
+Item = Figure | Table | Facts | Note | Links
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from marketprism.report.figures import judgement, market
+from marketprism.report.figures import backtest, judgement, market, studies
 
 _N = 60
 _RNG = np.random.Generator(np.random.PCG64(1))
@@ -40,6 +40,20 @@ DRAWINGS = {
     "equity": lambda: judgement.equity(
         _TS, {"logistic": (_MID - _MID[0], _MID - _MID[0] - 0.01 * np.arange(_N))}, "bps"
     ),
+    "equity_and_drawdown": lambda: backtest.equity_and_drawdown(
+        _TS, _MID - _MID[0], {"spread": np.arange(_N) * 0.1, "inventory": -np.arange(_N) * 0.1}, "USDT"
+    ),
+    "lane_equity": lambda: backtest.lane_equity(_TS, {"a": _MID - _MID[0], "b": _MID[0] - _MID}, "b", "USDT"),
+    "inventory_path": lambda: backtest.inventory_path(_TS, np.sin(np.arange(_N) / 5), _MID, "BTC"),
+    "inventory_shares": lambda: backtest.inventory_shares({"one": np.arange(_N) * 1.0, "two": np.zeros(_N)}, "BTC"),
+    "inventory_flat": lambda: backtest.inventory_shares({"one": np.zeros(_N)}, "BTC", wide=True),
+    "markouts": lambda: backtest.markouts({"maker": [(0.1, -0.1, 0.01), (1.0, -0.2, 0.02)]}, "ticks"),
+    "split_bars": lambda: studies.split_bars(["a", "b"], {"spread": [1.0, 2.0], "inventory": [-1.5, 0.5]}, "USDT"),
+    "frontier": lambda: studies.frontier({"a": [(1, 2), (0.5, 1)]}, "risk", "return", [(2.0, 1.0, "1 tick")]),
+    "intensity": lambda: studies.intensity(np.array([0.5, 1.5]), np.array([0.4, 0.1]), 0.7, 1.2),
+    "quotes": lambda: studies.quotes({"a": (np.arange(-3, 4), -np.ones(7), np.ones(7))}),
+    "curves_by": lambda: studies.curves_by([0.1, 1, 10], {"a": [0.1, 0.2, 0.3]}, "latency", "share", percent=True),
+    "paths": lambda: studies.paths(_TS, {"a": _MID - _MID[0]}, "position", (-1.0, 1.0)),
 }
 
 

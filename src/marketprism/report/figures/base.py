@@ -59,8 +59,10 @@ class Canvas:
 
 
 @contextmanager
-def canvas(width: float = 6.2, height: float = 3.3, columns: int = 1, **layout: Any) -> Iterator[Canvas]:
+def canvas(width: float = 6.2, height: float = 3.3, columns: int = 1, rows: int = 1, **layout: Any) -> Iterator[Canvas]:
     """Open a figure of ``width`` x ``height`` inches in the house look; its SVG is on the canvas afterwards.
+
+    More than one row or column gives an array of axes.
 
     The SVG holds no date, no random id and no font file: equal data give equal bytes.
     """
@@ -71,7 +73,7 @@ def canvas(width: float = 6.2, height: float = 3.3, columns: int = 1, **layout: 
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), dpi=72, layout="constrained")
         FigureCanvasSVG(figure)
-        holder = Canvas(figure.subplots(1, columns, **layout))
+        holder = Canvas(figure.subplots(rows, columns, **layout))
         yield holder
         # Laid out once, here: saving a figure that has a layout engine draws it twice.
         if engine := figure.get_layout_engine():

@@ -21,8 +21,11 @@ def _colour(place: int) -> str:
     return SERIES[place % len(SERIES)]
 
 
-def waterfall(steps: Sequence[tuple[str, float]], unit: str) -> str:
-    """Draw how the first step is eaten by those that follow; the last bar is what is left."""
+def waterfall(steps: Sequence[tuple[str, float]], unit: str, digits: int = 1) -> str:
+    """Draw how the first step is eaten by those that follow; the last bar is what is left.
+
+    Numbers on the bars have ``digits`` decimals.
+    """
     with canvas(12.6, 3.2) as page:
         axes = page.axes
         level = 0.0
@@ -32,18 +35,21 @@ def waterfall(steps: Sequence[tuple[str, float]], unit: str) -> str:
         for place, (_, value) in enumerate(steps):
             axes.bar(place, value, bottom=level, color=BID if value >= 0 else ASK, width=0.62, alpha=0.85)
             axes.plot([place - 0.31, place + 1.31], [level + value] * 2, color=MUTED, linewidth=0.8)
-            text = "0" if abs(value) < 0.05 else f"{value:+,.1f}".replace("-", "−")
+            text = _signed(value, digits)
             axes.text(place, max(level, level + value) + pad, text, ha="center", va="bottom", fontsize=9.5)
             level += value
         axes.bar(len(steps), level, color=INK, width=0.62)
-        text = f"{level:+,.1f}".replace("-", "−")
-        axes.text(len(steps), max(0.0, level) + pad, text, ha="center", va="bottom", fontsize=9.5)
+        axes.text(len(steps), max(0.0, level) + pad, _signed(level, digits), ha="center", va="bottom", fontsize=9.5)
         axes.axhline(0, color=INK, linewidth=0.9)
         axes.set_xticks(range(len(steps) + 1), [*(name for name, _ in steps), "net"])
         axes.set_ylim(bottom - 2 * pad, top + 5 * pad)
         axes.grid(visible=False, axis="x")
         axes.set_ylabel(unit)
     return page.svg
+
+
+def _signed(value: float, digits: int) -> str:
+    return "0" if abs(value) < 0.5 * 10.0**-digits else f"{value:+,.{digits}f}".replace("-", "−")
 
 
 def capacity(curves: Mapping[str, Mapping[str, np.ndarray]], own: float) -> str:

@@ -1,0 +1,1 @@
+"""Sections of the backtest page, one to a module."""

@@ -1,0 +1,147 @@
+"""Page of study 5: several makers in one queue."""
+
+from __future__ import annotations
+
+from marketprism.pipelines.backtest_sections.words import digits_for
+from marketprism.pipelines.study_pages.parts import Context, lane_table, page, split_figure, split_lead
+from marketprism.pipelines.texts import number, share
+from marketprism.report.document import Card, Document, Figure, Item, Note, Section, Table, Verdict
+from marketprism.report.figures import studies as draw
+from marketprism.studies.competition import CompetitionStudy
+
+__all__ = ["competition_page"]
+
+
+def competition_page(study: CompetitionStudy, context: Context) -> Document:
+    """Lay out the page."""
+    shares = study.shares(study.together)
+    first = max(range(len(shares)), key=shares.__getitem__)
+    volume = [sum(lane.account.volume for lane in lanes) for lanes in (study.alone, study.together)]
+    cards = [
+        Card("Most of the spread", share(shares[first], 0), study.together[first].name),
+        Card("Executions, each alone", f"{sum(lane.account.trades for lane in study.alone):,}", "all makers"),
+        Card("Executions, together", f"{sum(lane.account.trades for lane in study.together):,}", "all makers"),
+        Card("Volume left by sharing", share(volume[1] / volume[0], 0) if volume[0] else "–", "together over alone"),
+    ]
+    sections = [_spread(study, context, shares), _crowding(study, context), _latency(study, context)]
+    return page(context, "Several makers in one queue", _verdict(study, context, shares, first), cards, sections)
+
+
+def _verdict(study: CompetitionStudy, context: Context, shares: list[float], first: int) -> Verdict:
+    if not any(lane.account.trades for lane in study.together):
+        return Verdict("Nothing traded", ["No maker had an execution."], "bad")
+    winner = study.together[first]
+    richest = max(study.together, key=lambda lane: lane.account.pnl)
+    alone = sum(lane.account.volume for lane in study.alone)
+    together = sum(lane.account.volume for lane in study.together)
+    reasons = [
+        split_lead(winner, context.unit),
+        (f"Largest P&L: {richest.name}." if richest is not winner else f"{winner.name} also has the largest P&L."),
+        (
+            f"Alone, the makers would trade {number(alone, digits_for(alone))} {context.base} in all; in one queue "
+            f"they trade {number(together, digits_for(together))}: the market's trades are shared, not copied."
+        ),
+        _latency_sentence(study),
+    ]
+    lost = richest.account.pnl <= 0
+    name = f"{winner.name[:1].upper()}{winner.name[1:]}"
+    headline = f"{name} earns {share(shares[first], 0)} of the spread" + ("; nobody earns money" if lost else "")
+    return Verdict(headline, reasons, "bad" if lost else "plain")
+
+
+def _latency_sentence(study: CompetitionStudy) -> str:
+    latencies = list(study.by_latency)
+    fast, slow = study.by_latency[latencies[0]], study.by_latency[latencies[-1]]
+    lost = [a.name for a, b in zip(fast, slow, strict=True) if b.account.pnl < a.account.pnl]
+    return (
+        f"From {latencies[0]:g} to {latencies[-1]:g} ms of latency, P&L falls for {len(lost)} of {len(fast)} makers"
+        f"{': ' + ', '.join(lost) if lost else ''}."
+    )
+
+
+def _spread(study: CompetitionStudy, context: Context, shares: list[float]) -> Section:
+    queues = [
+        [
+            lane.name,
+            f"{lane.account.trades:,}",
+            share(part),
+            share(lane.account.fill_rate),
+            number(lane.account.order_to_trade, 1),
+            number(_mean_spread(lane.account.spread_capture, lane.account.volume, context), 3),
+        ]
+        for lane, part in zip(study.together, shares, strict=True)
+    ]
+    table = Table(
+        ["maker", "executions", "share of the spread", "fill rate", "requests each", "captured (ticks a unit)"],
+        queues,
+        "Who earns the spread",
+        "All makers in one world: their orders stand in one queue behind and before those of the market.",
+        text_columns=["maker"],
+        wide=True,
+    )
+    figure = split_figure(
+        study.together, context.unit, "Where the P&L comes from", "In one world. Bars add up to the mark."
+    )
+    intro = (
+        "Five kinds of makers share one book: one keeps its place in the queue, one jumps ahead by a tick with small "
+        "orders, one cancels and sends anew all the time, one quotes at a fixed distance, one lets its inventory "
+        "decide."
+    )
+    numbers = lane_table(study.together, context.unit, context.ground.quantity)
+    return Section("spread", "Who earns the spread", intro, [table, figure, numbers])
+
+
+def _mean_spread(captured: float, volume: float, context: Context) -> float:
+    scale = volume * float(context.ground.tape.tick_size) * context.ground.config.market.multiplier
+    return captured / scale if scale > 0 else float("nan")
+
+
+def _crowding(study: CompetitionStudy, context: Context) -> Section:
+    rows = [
+        [
+            alone.name,
+            f"{alone.account.trades:,}",
+            f"{together.account.trades:,}",
+            share(together.account.volume / alone.account.volume if alone.account.volume else float("nan"), 0),
+            number(alone.account.spread_capture, 4),
+            number(together.account.spread_capture, 4),
+            number(alone.account.pnl, 4),
+            number(together.account.pnl, 4),
+        ]
+        for alone, together in zip(study.alone, study.together, strict=True)
+    ]
+    unit = context.unit
+    table = Table(
+        ["maker", "executions alone", "together", "volume kept", f"spread alone ({unit})", "together",
+         f"P&L alone ({unit})", "together"],
+        rows, "Alone and together", text_columns=["maker"], wide=True,
+    )  # fmt: skip
+    alone = sum(lane.account.volume for lane in study.alone)
+    together = sum(lane.account.volume for lane in study.together)
+    fewer = together < alone
+    note = Note(
+        f"The makers trade {share(together / alone, 0) if alone else '–'} of what they would trade alone: "
+        + ("a trade that fills one of them cannot fill the next." if fewer else "here they hardly meet."),
+        "plain",
+    )
+    intro = (
+        "A backtest of one maker fills it with trades that a rival would have taken. Each maker alone and all of them "
+        "in one queue, on the same events."
+    )
+    return Section("crowding", "Alone and together", intro, [note, table])
+
+
+def _latency(study: CompetitionStudy, context: Context) -> Section:
+    latencies = list(study.by_latency)
+    names = [lane.name for lane in study.together]
+    pnl = {name: [study.by_latency[x][place].account.pnl for x in latencies] for place, name in enumerate(names)}
+    spread = {name: [study.shares(study.by_latency[x])[place] for x in latencies] for place, name in enumerate(names)}
+    intro = "The same makers in one queue, all of them slower: quotes stand longer after the price has moved away."
+    items: list[Item] = [
+        Note(_latency_sentence(study), "plain"),
+        Figure(draw.curves_by(latencies, pnl, "one-way latency (ms)", f"P&L ({context.unit})"), "P&L against latency",
+               "All makers have the same latency.", wide=True),
+        Figure(draw.curves_by(latencies, spread, "one-way latency (ms)", "share of the spread", percent=True),
+               "Share of the spread against latency", "", wide=True),
+    ]  # fmt: skip
+    return Section("latency", "Latency", intro, items)

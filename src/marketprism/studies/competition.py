@@ -1,0 +1,62 @@
+"""Study 5: several makers in one queue; who earns the spread, and what latency does to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marketprism.studies.lanes import Ground, Lane, Maker, run_makers
+
+__all__ = ["CompetitionStudy", "study_competition"]
+
+
+@dataclass(frozen=True)
+class CompetitionStudy:
+    """The same makers alone and together.
+
+    Attributes
+    ----------
+    alone : list of Lane
+        Each in a world of its own.
+    together : list of Lane
+        All in one world, in the same order.
+    by_latency : mapping of float to list of Lane
+        All in one world, by one-way latency in milliseconds.
+    """
+
+    alone: list[Lane]
+    together: list[Lane]
+    by_latency: Mapping[float, list[Lane]]
+
+    def shares(self, lanes: list[Lane]) -> list[float]:
+        """Return each maker's share of the spread that all of them captured; 0 where nobody captured any."""
+        total = sum(max(0.0, lane.account.spread_capture) for lane in lanes)
+        return [max(0.0, lane.account.spread_capture) / total if total > 0 else 0.0 for lane in lanes]
+
+
+def study_competition(ground: Ground) -> CompetitionStudy:
+    """Run five kinds of makers alone, together, and together at every latency of the settings."""
+    config = ground.config
+    limit: dict[str, Any] = {"max_inventory": config.max_inventory}
+    gamma = sorted(config.gammas)[len(config.gammas) // 2]
+    makers = [
+        Maker("queue keeper", "fixed_quote", limit),
+        Maker("queue jumper, small orders", "queue_jumper", {**limit, "order_quantity": _small(ground)}),
+        Maker("cancel and replace", "cancel_replace", limit),
+        Maker("fixed distance", "symmetric", {**limit, "half_spread_ticks": min(config.half_spreads)}),
+        Maker("inventory-driven", "avellaneda_stoikov", {**limit, "gamma": gamma}),
+    ]
+    alone = run_makers(ground, makers)
+    together = run_makers(ground, makers, together=True)
+    by_latency = {
+        latency: run_makers(ground, makers, together=True, latency_ms=latency)
+        for latency in sorted(config.latencies_ms)
+    }
+    return CompetitionStudy(alone, together, by_latency)
+
+
+def _small(ground: Ground) -> float:
+    """Return a quarter of what the others quote, in whole lots."""
+    lot = float(ground.tape.lot_size)
+    return max(1, round(ground.quantity / 4 / lot)) * lot

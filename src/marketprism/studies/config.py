@@ -1,0 +1,94 @@
+"""What a study of market making does."""
+
+from __future__ import annotations
+
+from marketprism.backtest.config import MarketConfig
+from marketprism.core.config import Config
+from marketprism.core.errors import ConfigError
+
+__all__ = ["StudyConfig"]
+
+
+class StudyConfig(Config, frozen=True):
+    """Settings of the five studies; distances in ticks, inventories in orders, as strategies have them.
+
+    Parameters
+    ----------
+    seed : int
+        Of the bootstrap.
+    interval_ms : float
+        Time between two decisions.
+    market : MarketConfig
+        Latency, queue model, fees.
+    order_quantity : float, optional
+        Of each quote, base units; None: the median trade of the warm-up.
+    warmup_s : float
+        Nothing is quoted before; estimates come from here.
+    half_spreads : tuple of float
+        Distances of the symmetric maker, ticks.
+    gammas : tuple of float
+        Risk aversions of the optimal makers, a tick.
+    horizon_s : float
+        Of Avellaneda and Stoikov with an end, seconds; begins anew when it is over.
+    max_inventory : float
+        Hard limit where a maker has one, orders.
+    factors : tuple of str
+        The five factors of the signal study; the first alone is its single-factor maker.
+    signal_bucket_s : float
+        Time between two rows of signals.
+    signal_horizon_s : float
+        Over which signals are weighted by how they foretold the mid in the calibration.
+    calibration : float
+        Share of the tape that gives the signals' weights; no maker of that study quotes before it is over.
+    latencies_ms : tuple of float
+        One-way latencies of the competition study.
+    markout_s : tuple of float
+        Horizons of the mark-outs, seconds.
+    bar_s : float
+        Bars of the equity curves, seconds.
+    replications : int
+        Of the bootstrap.
+    confidence : float
+        Coverage of the intervals.
+    """
+
+    seed: int = 0
+    interval_ms: float = 100.0
+    market: MarketConfig = MarketConfig()
+    order_quantity: float | None = None
+    warmup_s: float = 60.0
+    half_spreads: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    gammas: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
+    horizon_s: float = 300.0
+    max_inventory: float = 10.0
+    factors: tuple[str, ...] = (
+        "ofi",
+        "queue_imbalance",
+        "depth_imbalance_5",
+        "flow_imbalance_halflife_10s",
+        "momentum_5s",
+    )
+    signal_bucket_s: float = 1.0
+    signal_horizon_s: float = 5.0
+    calibration: float = 0.25
+    latencies_ms: tuple[float, ...] = (0.1, 1.0, 10.0, 50.0, 200.0)
+    markout_s: tuple[float, ...] = (0.1, 1.0, 5.0, 30.0)
+    bar_s: float = 1.0
+    replications: int = 1000
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        for name in ("half_spreads", "gammas", "factors", "latencies_ms", "markout_s"):
+            if not getattr(self, name):
+                raise ConfigError(f"{name} was empty", hint="give at least one value")
+        for name in ("horizon_s", "max_inventory", "signal_bucket_s", "signal_horizon_s", "bar_s"):
+            if not 0 < getattr(self, name) < 1e9:
+                raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be positive")
+        if min(self.gammas) <= 0:
+            raise ConfigError(f"gammas were {list(self.gammas)}", hint="each must be positive")
+        if not 0 < self.calibration < 1:
+            raise ConfigError(f"calibration was {self.calibration}", hint="a share between 0 and 1")
+        if self.replications < 1:
+            raise ConfigError(f"replications was {self.replications}", hint="it must be at least 1")
+        if not 0.5 < self.confidence < 1:
+            raise ConfigError(f"confidence was {self.confidence}", hint="a share above one half")
