@@ -33,6 +33,7 @@ from marketprism.report.page import render_page
 from marketprism.store.ledger import Ledger, Trial
 from marketprism.strategies.registry import find_strategy
 from marketprism.strategies.runner import simulate
+from marketprism.strategies.user import load_strategy
 
 __all__ = ["BacktestResult", "backtest"]
 
@@ -189,7 +190,9 @@ def _check(strategy: str, lanes: Sequence[Mapping[str, Any]]) -> None:
     """Refuse unknown strategies and settings before anything is read."""
     for lane in lanes:
         name = str(lane.get("strategy", strategy))
-        if ".py:" not in name:
+        if ":" in name:
+            load_strategy(name)
+        else:
             find_strategy(name).config.from_mapping({key: value for key, value in lane.items() if key != "strategy"})
 
 
