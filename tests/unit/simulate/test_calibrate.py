@@ -231,7 +231,7 @@ def test_queues_that_were_hardly_seen_are_made_stable():
 
 def test_agents_reach_the_moments_of_their_market():
     truth = {
-        "noise_market": 2.0, "noise_limit": 10.0, "noise_cancel": 0.1, "noise_distance": 4.0, "news_ticks": 3.0,
+        "noise_market": 2.0, "noise_limit": 10.0, "noise_cancel": 0.05, "noise_distance": 4.0, "news_ticks": 3.0,
         "maker_half_spread": 1.5,
     }  # fmt: skip
     flow = _flow("agents", seed=3, duration_s=1800.0, spoofers=0, **truth)
