@@ -4,7 +4,7 @@ The same stream, strategies, latency, queue model and fees on both sides, on hft
 mode trades, position, cash and fees must agree before anything counts; strict mode has its own fills. Runs alternate
 between ours and the peer's; times are processor time of one thread, without building and compiling; a ratio is the
 median over the repeats, its spread their least and greatest. Other engines get rows for the order of magnitude: they
-replay part of the stream with what they come with.
+replay part of the stream with what they come with. Neither side keeps a log of orders.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Peer:
 def run_ours(tape: Tape, case: str, mode: Any, lanes: int = 1) -> tuple[float, np.ndarray]:
     """Return seconds and the accounts of the lanes: trades, position, cash, fees."""
     strategies = _load(FOLDER / "backtest_strategies.py")
-    engine = Engine([tape], [CONFIG], mode=mode, lanes=lanes)
+    engine = Engine([tape], [CONFIG], mode=mode, lanes=lanes, log=False)
     step = {"grid_100_ms": 100_000_000, "grid_10_ms": 10_000_000, "grid_1_ms": 1_000_000}.get(case)
     begin = time.process_time()
     if step is None:

@@ -12,18 +12,11 @@ from marketprism.backtest import _views as view
 from marketprism.backtest._book import ask_down, ask_gone, bid_gone, bid_up, clear
 from marketprism.backtest._layout import NEVER
 from marketprism.backtest._messages import drop_reference, first_request, pop_request
-from marketprism.backtest._queue import after_depth
+from marketprism.backtest._queue import move_queue
 
 __all__ = ["run_exchange"]
 
 _NEVER = int(NEVER)
-
-
-@njit(cache=True)
-def _move_queue(orders: np.ndarray, market: Any, slot: int, before: float, after: float) -> None:
-    while slot >= 0:
-        after_depth(orders[slot], market.queue_model, market.queue_parameter, before, after)
-        slot = orders[slot].next
 
 
 @njit(cache=True)
@@ -96,7 +89,7 @@ def run_exchange(e: Any, index: int, until: int) -> None:
         depth[place] = quantity
         head = heads[place]
         if head >= 0:
-            _move_queue(orders, market, head, before, quantity)
+            move_queue(orders, head, market.queue_model, market.queue_parameter, before, quantity)
         if kind == 1:
             market.highest_ask = max(market.highest_ask, tick)
             best = market.ask

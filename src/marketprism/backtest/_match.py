@@ -7,6 +7,7 @@ shadow (``kind`` 255) until the level's next update. Worlds share the list and d
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from numba import njit
@@ -92,6 +93,8 @@ def move_level(e: Any, index: int, head: int, before: float, after: float) -> No
     """Move own orders up after the level's quantity changed, and forget what takers took."""
     market, rule = view.markets(e)[index], rules(e)[index]
     slot = head
+    front = traded = math.nan
+    moved = left = 0.0
     while slot >= 0:
         order = view.orders(e)[slot]
         following = order.next
@@ -104,9 +107,14 @@ def move_level(e: Any, index: int, head: int, before: float, after: float) -> No
                 rule.queue_function, order.front, before, after, order.traded, market.queue_parameter
             )
             order.traded = 0.0
+        elif order.front == front and order.traded == traded:  # another lane's order at the same place
+            order.front = moved
+            order.traded = left
         else:
+            front, traded = order.front, order.traded
             after_depth(order, market.queue_model, market.queue_parameter, before, after)
-            order.front = max(order.front, 0.0)
+            order.front = moved = max(order.front, 0.0)
+            left = order.traded
         slot = following
 
 

@@ -5,9 +5,20 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from numba import njit
 
-__all__ = ["after_depth", "after_trade", "is_front"]
+__all__ = ["after_depth", "after_trade", "is_front", "move_queue"]
+
+
+@njit(cache=True)
+def _power(x: float, n: float) -> float:
+    """Return ``x ** n``; the usual exponents cost a call of the library's power otherwise."""
+    if n == 2.0:
+        return x * x
+    if n == 1.0:
+        return x
+    return float(x**n)
 
 
 @njit(cache=True)
@@ -19,13 +30,13 @@ def _share_behind(model: int, n: float, front: float, back: float) -> float:
         top = math.log(1.0 + back)
         bottom = math.log(1.0 + (back + front))
     elif model == 3:
-        top = back**n
-        bottom = top + front**n
+        top = _power(back, n)
+        bottom = top + _power(front, n)
     elif model == 4:
-        top = back**n
-        bottom = (back + front) ** n
+        top = _power(back, n)
+        bottom = _power(back + front, n)
     else:
-        return 1.0 - (front / (front + back)) ** n if front + back != 0.0 else math.nan
+        return 1.0 - _power(front / (front + back), n) if front + back != 0.0 else math.nan
     if bottom == 0.0:
         return math.nan if top == 0.0 or math.isnan(top) else 1.0
     return top / bottom
@@ -56,6 +67,28 @@ def after_depth(order: Any, model: int, n: float, before: float, after: float) -
         behind = 1.0
     estimate = front - (1.0 - behind) * change + _least(back - behind * change, 0.0)
     order.front = _least(estimate, after)
+
+
+@njit(cache=True)
+def move_queue(orders: np.ndarray, slot: int, model: int, n: float, before: float, after: float) -> None:
+    """Move a queue of own orders, from ``slot`` on, after a change of the level's quantity.
+
+    Orders of several lanes often stand at the same place: what holds for one holds for the next like it.
+    """
+    front = traded = math.nan
+    moved = left = 0.0
+    while slot >= 0:
+        order = orders[slot]
+        if order.front == front and order.traded == traded:
+            order.front = moved
+            order.traded = left
+        else:
+            front = order.front
+            traded = order.traded
+            after_depth(order, model, n, before, after)
+            moved = order.front
+            left = order.traded
+        slot = order.next
 
 
 @njit(cache=True)

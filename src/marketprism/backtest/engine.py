@@ -65,6 +65,9 @@ class Engine:
     mode : {"strict", "compat"}
         ``"strict"``: what a real exchange would do; ``"compat"``: what hftbacktest does. ``docs/concepts-backtest.md``
         lists every rule of both.
+    log : bool, default True
+        Keep every response, about a hundred bytes each. Without, accounts are all that is left of a run: for many
+        lanes on long tapes.
 
     Examples
     --------
@@ -83,6 +86,7 @@ class Engine:
         models: Sequence[MarketModels] = (),
         risk: RiskLimits | Sequence[RiskLimits] = RiskLimits(),  # noqa: B008 - frozen
         mode: Mode = "strict",
+        log: bool = True,
     ) -> None:
         if not tapes:
             raise ConfigError("no tape was given", hint="one for each market")
@@ -104,6 +108,7 @@ class Engine:
         self._width = lanes * agents
         self.mode = mode
         self._arrays: dict[str, np.ndarray] = {}
+        self._logs = log
         self._log: list[np.ndarray] = []
         self._build()
 
@@ -209,7 +214,8 @@ class Engine:
     def grow(self) -> None:
         """Double the pools that run low, and put the log aside."""
         clock = self._arrays["clock"][0]
-        self._log.append(self._arrays["log"][: clock["logged"]].copy())
+        if self._logs:
+            self._log.append(self._arrays["log"][: clock["logged"]].copy())
         clock["logged"] = 0
         for name, free, head in (
             ("orders", "orders_free", "free_order"),
@@ -275,7 +281,15 @@ class Engine:
         return self._arrays[name]
 
     def heard(self, since: int) -> list[np.ndarray]:
-        """Return the responses heard after the first ``since``, as pieces of records in order."""
+        """Return the responses heard after the first ``since``, as pieces of records in order.
+
+        Raises
+        ------
+        ConfigError
+            The engine keeps no log.
+        """
+        if not self._logs:
+            raise ConfigError("this engine keeps no log of responses", hint="log=True")
         pieces = []
         for rows in (*self._log, self._arrays["log"][: self.clock["logged"][0]]):
             if since < len(rows):
@@ -284,10 +298,16 @@ class Engine:
         return pieces
 
     def responses(self) -> pl.DataFrame:
-        """Return every response heard, in order: one row per acknowledgement, fill, cancellation, expiry, rejection."""
+        """Return every response heard, in order: one row per acknowledgement, fill, cancellation, expiry, rejection.
+
+        Raises
+        ------
+        ConfigError
+            The engine keeps no log.
+        """
         import polars as pl
 
-        rows = np.concatenate([*self._log, self._arrays["log"][: self.clock["logged"][0]]])
+        rows = np.concatenate([*self.heard(0), self._arrays["log"][:0]])
         rows = rows[np.argsort(rows["ts"], kind="stable")]
         frame = pl.DataFrame({name: rows[name] for name in LOG_DTYPE.names or ()})
         names = {int(code): code.name.lower() for code in Status}

@@ -14,6 +14,7 @@ from marketprism.backtest.engine import Engine
 from marketprism.backtest.latency import RecordedLatency
 from marketprism.backtest.models import MarketModels
 from marketprism.backtest.tape import Tape
+from marketprism.core.errors import ConfigError
 
 BUY, SELL, POST_ONLY = 1, -1, 1
 MS = 1_000_000
@@ -207,3 +208,17 @@ def test_pools_grow_where_many_orders_rest(play: Any) -> None:
         s.send(BUY, 98 - k % 5, 1.0)
     s.to(100)
     assert (s.position(), len(s.log("status"))) == (3000.0, 6000)
+
+
+def test_without_a_log_the_accounts_are_the_same(play: Any) -> None:
+    s = play((50, "SELL_TRADE", 90, 1.0))
+    engine = Engine(s.engine.tapes, s.engine.configs, mode="compat", log=False)
+    for wake in range(3000):
+        while actions.advance(engine.pointer, MS // 100) == Wake.GROW:
+            engine.grow()
+        actions.submit(engine.pointer, 0, 0, BUY, 98 - wake % 5, 1.0, 0, 0)
+    while actions.advance(engine.pointer, 30 * MS) == Wake.GROW:
+        engine.grow()
+    assert float(engine.accounts[0, 0]["position"]) == 3000.0
+    with pytest.raises(ConfigError, match="no log"):
+        engine.responses()
