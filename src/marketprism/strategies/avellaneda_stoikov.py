@@ -83,7 +83,7 @@ class DealerRuns(NamedTuple):
 
 @njit(cache=True)
 def _paths(
-    random: np.random.Generator,
+    draws: np.random.Generator,
     profit: np.ndarray,
     inventory: np.ndarray,
     gamma: float,
@@ -103,15 +103,15 @@ def _paths(
                 bid = ask = 0.5 * fixed
             else:
                 bid, ask = finite(q, gamma, sigma, k, horizon - step * dt)
-            bought = random.random() < rate * math.exp(-k * bid) * dt
-            sold = random.random() < rate * math.exp(-k * ask) * dt
+            bought = draws.random() < rate * math.exp(-k * bid) * dt
+            sold = draws.random() < rate * math.exp(-k * ask) * dt
             if bought:
                 q += 1.0
                 cash -= away - bid
             if sold:
                 q -= 1.0
                 cash += away + ask
-            away += move if random.random() < 0.5 else -move
+            away += move if draws.random() < 0.5 else -move
         profit[path] = cash + q * away
         inventory[path] = q
 
@@ -150,8 +150,8 @@ def simulate_dealer(
     spread = float(gamma * sigma**2 * times.mean() + 2.0 * base_distance(float(gamma), float(k)))
     profit, inventory = np.empty(paths), np.empty(paths)
     fixed = spread if strategy == "symmetric" else 0.0
-    random = stream(seed, "avellaneda stoikov")
-    _paths(random, profit, inventory, float(gamma), float(sigma), float(k), float(A), float(horizon), int(steps), fixed)
+    draws = stream(seed, "avellaneda stoikov")
+    _paths(draws, profit, inventory, float(gamma), float(sigma), float(k), float(A), float(horizon), int(steps), fixed)
     return DealerRuns(profit, inventory, spread)
 
 

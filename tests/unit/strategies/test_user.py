@@ -6,13 +6,16 @@ import re
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
+from marketprism.backtest.config import MarketConfig
 from marketprism.backtest.engine import Engine
 from marketprism.backtest.signals import SignalTape
 from marketprism.backtest.strategy import Desk, Fill, Strategy, run_strategies
 from marketprism.backtest.tape import Tape
 from marketprism.core.errors import ConfigError, DataError
+from marketprism.strategies import user
 from marketprism.strategies.runner import simulate
 from marketprism.strategies.user import load_strategy
 
@@ -27,6 +30,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
     return f"{tmp_path / 'plain.py'}:Joiner", f"{tmp_path / 'compiled.py'}:joiner"
 
 
+@pytest.mark.slow
 def test_a_class_and_a_compiled_function_send_the_same_orders(files: tuple[str, str], tape: Tape) -> None:
     start = int(tape.events["local_ts"][0])
     lean = SignalTape(start + np.arange(24) * 10_000_000_000, np.resize([1.0, -1.0, np.nan], (24, 1)), ("lean",))
@@ -72,6 +76,35 @@ def test_the_desk_tells_what_was_heard(tape: Tape) -> None:
     assert "modified" in engine.responses()["status"].to_list()
     with pytest.raises(ConfigError, match="0 strategies for 1 accounts"):
         run_strategies(engine, [], interval_ns=1)
+
+
+def test_lanes_of_a_class_run_until_the_last_answer(files: tuple[str, str], tape: Tape) -> None:
+    start = int(tape.events["local_ts"][0])
+    late = SignalTape(np.array([start + 60_000_000_000]), np.ones((1, 1)), ("lean",))
+    far = MarketConfig(entry_latency_ms=150.0, response_latency_ms=150.0)
+    settings = [{"quantity": "0.5"}, {"most": 2}]
+    engine = simulate([tape], files[0], settings, signals=late, markets=[far], mode="compat")
+    buys = engine.responses().filter((pl.col("side") > 0) & (pl.col("status") == "new"))
+    assert buys["ts"].min() > start + 60_000_000_000
+    assert engine.accounts["trades"].min() > 10
+    assert (np.abs(engine.accounts["position"]) <= 5).all()
+
+
+def test_what_a_compiled_function_is_given(files: tuple[str, str], tape: Tape, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[object, ...]] = []
+    monkeypatch.setattr(user, "drive_decide", lambda _e, *arguments: given.append(arguments) or 0)
+    mine = load_strategy(files[1])
+    lean = SignalTape(np.arange(2), np.ones((2, 3)), ("a", "b", "c"))
+    simulate([tape, tape], mine, [{"most": 2}, {"quantity": "0.5"}], agents=1, interval_ms=20.0, signals=lean)
+    simulate([tape], mine.what)
+    (function, interval, parameters, state, at, ts, values), bare = given
+    assert function is mine.what
+    assert interval == 20_000_000
+    assert parameters.tolist() == [[1.0, 2.0], [0.5, 5.0]]
+    assert state.shape == (4, 2)
+    assert at.tolist() == [-1]
+    assert (ts.tolist(), values.shape) == ([0, 1], (2, 3))
+    assert (bare[2].shape, bare[3].shape, bare[6].shape) == ((1, 0), (1, 16), (0, 0))
 
 
 def test_an_empty_book_and_wrong_orders(tape: Tape) -> None:
