@@ -18,7 +18,7 @@ PAGES = ("symmetric", "optimal", "signals", "inventory", "competition")
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial-market-making.md"
 SMALL = (
     "--source", "sim:?seed=5&minutes=4", "--set", "warmup_s=20", "--set", "replications=100",
-    "--set", "gammas=[0.01, 0.1]", "--set", "half_spreads=[1.0]", "--set", "latencies_ms=[1.0, 50.0]",
+    "--set", "skews=[0.2, 1.0]", "--set", "half_spreads=[1.0]", "--set", "latencies_ms=[1.0, 50.0]",
 )  # fmt: skip
 pytestmark = pytest.mark.xdist_group("backtest")
 
@@ -85,7 +85,7 @@ def test_the_same_input_gives_the_same_bytes(out: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "said"),
-    [(["gammas=[0]"], "gammas"), (["warmup=3"], "did you mean 'warmup_s'"), (["tape.lot=x"], "lot was 'x'")],
+    [(["skews=[0]"], "skews"), (["warmup=3"], "did you mean 'warmup_s'"), (["tape.lot=x"], "lot was 'x'")],
 )
 def test_settings_that_cannot_be_used(settings: list[str], said: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=said):
@@ -97,7 +97,7 @@ def test_a_source_too_short_to_weight_signals(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="rows in the calibration"):
         call(
             "study", "making", "--out", str(tmp_path), "--source", "sim:?seed=5&minutes=1.5", "--set", "warmup_s=10",
-            "--set", "gammas=[0.1]", "--set", "half_spreads=[1.0]", "--set", "replications=20",
+            "--set", "skews=[0.2]", "--set", "half_spreads=[1.0]", "--set", "replications=20",
         )  # fmt: skip
 
 

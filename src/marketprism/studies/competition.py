@@ -39,13 +39,12 @@ def study_competition(ground: Ground) -> CompetitionStudy:
     """Run five kinds of makers alone, together, and together at every latency of the settings."""
     config = ground.config
     limit: dict[str, Any] = {"max_inventory": config.max_inventory}
-    gamma = sorted(config.gammas)[len(config.gammas) // 2]
     makers = [
         Maker("queue keeper", "fixed_quote", limit),
         Maker("queue jumper, small orders", "queue_jumper", {**limit, "order_quantity": _small(ground)}),
         Maker("cancel and replace", "cancel_replace", limit),
         Maker("fixed distance", "symmetric", {**limit, "half_spread_ticks": min(config.half_spreads)}),
-        Maker("inventory-driven", "avellaneda_stoikov", {**limit, "gamma": gamma}),
+        Maker("inventory-driven", "avellaneda_stoikov", limit),
     ]
     alone = run_makers(ground, makers)
     together = run_makers(ground, makers, together=True)

@@ -26,8 +26,9 @@ class StudyConfig(Config, frozen=True):
         Nothing is quoted before; estimates come from here.
     half_spreads : tuple of float
         Distances of the symmetric maker, ticks.
-    gammas : tuple of float
-        Risk aversions of the optimal makers, a tick.
+    skews : tuple of float
+        Risk aversions of the optimal makers, each as how far an order held moves the quotes, in units of ``1 / k``, the
+        distance at which a maker without risk aversion quotes: what suits one instrument then suits another.
     horizon_s : float
         Of Avellaneda and Stoikov with an end, seconds; begins anew when it is over.
     max_inventory : float
@@ -58,7 +59,7 @@ class StudyConfig(Config, frozen=True):
     order_quantity: float | None = None
     warmup_s: float = 60.0
     half_spreads: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
-    gammas: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
+    skews: tuple[float, ...] = (0.02, 0.07, 0.2, 0.6, 2.0)
     horizon_s: float = 300.0
     max_inventory: float = 10.0
     factors: tuple[str, ...] = (
@@ -78,14 +79,14 @@ class StudyConfig(Config, frozen=True):
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        for name in ("half_spreads", "gammas", "factors", "latencies_ms", "markout_s"):
+        for name in ("half_spreads", "skews", "factors", "latencies_ms", "markout_s"):
             if not getattr(self, name):
                 raise ConfigError(f"{name} was empty", hint="give at least one value")
         for name in ("horizon_s", "max_inventory", "signal_bucket_s", "signal_horizon_s", "bar_s"):
             if not 0 < getattr(self, name) < 1e9:
                 raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be positive")
-        if min(self.gammas) <= 0:
-            raise ConfigError(f"gammas were {list(self.gammas)}", hint="each must be positive")
+        if min(self.skews) <= 0:
+            raise ConfigError(f"skews were {list(self.skews)}", hint="each must be positive")
         if not 0 < self.calibration < 1:
             raise ConfigError(f"calibration was {self.calibration}", hint="a share between 0 and 1")
         if self.replications < 1:

@@ -41,10 +41,8 @@ def study_inventory(ground: Ground) -> InventoryStudy:
     most = config.max_inventory
     half: dict[str, Any] = {"half_spread_ticks": min(config.half_spreads)}
     own: dict[str, Any] = {**half, "max_inventory": most, "soft_inventory": most, "inventory_skew_ticks": 0.0}
-    gamma = sorted(config.gammas)[len(config.gammas) // 2]
     optimal: dict[str, Any] = {
         "base": "avellaneda_stoikov",
-        "gamma": gamma,
         "max_inventory": most,
         "soft_inventory": most,
     }
@@ -59,7 +57,7 @@ def study_inventory(ground: Ground) -> InventoryStudy:
             ),
             Maker("mean-reverting skew", "inventory", {**own, "inventory_skew_ticks": 0.25}),
             Maker("strong skew", "inventory", {**own, "inventory_skew_ticks": 1.0}),
-            Maker(f"risk aversion {gamma:g}", "inventory", optimal),
+            Maker("risk aversion", "inventory", optimal),
             Maker("risk aversion, more in volatile times", "inventory", {**optimal, "volatility_power": 1.0}),
             Maker("risk aversion, more after losses", "inventory", {**optimal, "loss_scale": _loss_scale(ground)}),
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +26,8 @@ class ModelFit:
 
     Attributes
     ----------
-    gamma : float
-        Risk aversion of the quotes, a tick.
+    skew : float
+        How far an order held moves the quotes, in units of ``1 / k``.
     intensity : IntensityFit, optional
         Rate of market orders by depth, and volatility; None where the tape says too little.
     inventory : ndarray
@@ -35,7 +36,7 @@ class ModelFit:
         Places of bid and ask from the mid (ticks) at each inventory, by solution; empty without a fit.
     """
 
-    gamma: float
+    skew: float
     intensity: IntensityFit | None
     inventory: np.ndarray
     quotes: Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -49,8 +50,8 @@ class OptimalStudy:
     ----------
     families : mapping of str to list of Lane
         Lanes of each solution, by rising risk aversion.
-    gammas : tuple of float
-        Risk aversions, a tick.
+    skews : tuple of float
+        Risk aversions, as how far an order held moves the quotes, in units of ``1 / k``.
     symmetric : list of Lane
         Makers at a fixed distance with the same hard limit, for comparison.
     fit : ModelFit
@@ -58,7 +59,7 @@ class OptimalStudy:
     """
 
     families: Mapping[str, list[Lane]]
-    gammas: tuple[float, ...]
+    skews: tuple[float, ...]
     symmetric: list[Lane]
     fit: ModelFit
 
@@ -78,41 +79,44 @@ def study_optimal(ground: Ground) -> OptimalStudy:
         "GLFT, closed form": ("glft", {"solution": "closed"}),
         "GLFT, exact": ("glft", {"solution": "exact"}),
     }
-    gammas = tuple(sorted(config.gammas))
+    skews = tuple(sorted(config.skews))
     makers = [
         Maker(f"{half:g} ticks", "symmetric", {"half_spread_ticks": half, **limit})
         for half in sorted(config.half_spreads)
     ]
     fixed = len(makers)
     makers += [
-        Maker(f"{name}, gamma {gamma:g}", strategy, {"gamma": gamma, **limit, **more})
+        Maker(f"{name}, skew {skew:g}", strategy, {"skew_per_order": skew, **limit, **more})
         for name, (strategy, more) in solutions.items()
-        for gamma in gammas
+        for skew in skews
     ]
     lanes = run_makers(ground, makers)
     families = {
-        name: lanes[fixed + place * len(gammas) : fixed + (place + 1) * len(gammas)]
+        name: lanes[fixed + place * len(skews) : fixed + (place + 1) * len(skews)]
         for place, name in enumerate(solutions)
     }
-    return OptimalStudy(families, gammas, lanes[:fixed], _fit(ground, gammas[len(gammas) // 2]))
+    return OptimalStudy(families, skews, lanes[:fixed], _fit(ground, skews[len(skews) // 2]))
 
 
-def _fit(ground: Ground, gamma: float) -> ModelFit:
+def _fit(ground: Ground, skew: float) -> ModelFit:
     bound = max(1, int(ground.config.max_inventory))
     held = np.arange(-bound, bound + 1)
     try:
         found = fit_intensity(ground.tape, interval_ms=ground.config.interval_ms)
     except DataError:
-        return ModelFit(gamma, None, held, {})
-    own = {"gamma": gamma, "sigma": found.sigma, "k": found.k}
+        return ModelFit(skew, None, held, {})
+    own = {"sigma": found.sigma, "k": found.k}
+    shift = skew / found.k
+    endless = 2.0 / (shift * (bound + 1.0) ** 2)
+    glft = 2.0 * shift**2 * found.k * found.A / (found.sigma**2 * math.e)
     distances = {
-        "Avellaneda-Stoikov, no end": [stationary_distances(float(q), bound=bound, **own) for q in held],
-        "GLFT, closed form": [closed_form_distances(float(q), A=found.A, **own) for q in held],
-        "GLFT, exact": list(zip(*exact_distances(A=found.A, bound=bound, **own), strict=True)),
+        "Avellaneda-Stoikov, no end": [stationary_distances(float(q), gamma=endless, bound=bound, **own) for q in held],
+        "GLFT, closed form": [closed_form_distances(float(q), gamma=glft, A=found.A, **own) for q in held],
+        "GLFT, exact": list(zip(*exact_distances(gamma=glft, A=found.A, bound=bound, **own), strict=True)),
     }
     quotes = {}
     for name, pairs in distances.items():
         # At the largest inventory one side is infinitely far: it is not drawn.
         bid, ask = np.where(np.isfinite(pairs), pairs, np.nan).T
         quotes[name] = (-bid, ask)
-    return ModelFit(gamma, found, held, quotes)
+    return ModelFit(skew, found, held, quotes)

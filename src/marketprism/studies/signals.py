@@ -61,8 +61,6 @@ class SignalStudy:
         How signals were weighted.
     calibration_s : float
         Length of the calibration, seconds; nobody quoted before its end.
-    gamma : float
-        Risk aversion of all of them, a tick.
     """
 
     plain: Lane
@@ -71,7 +69,6 @@ class SignalStudy:
     adjusted: list[float]
     weights: list[SignalWeight]
     calibration_s: float
-    gamma: float
 
     @property
     def lanes(self) -> list[Lane]:
@@ -107,9 +104,8 @@ def study_signals(ground: Ground, predicted: str | None = None) -> SignalStudy:
     end = begin + round(config.calibration * (last - begin))
     weights = _weights(ground, end)
     by_name = {weight.name: weight for weight in weights}
-    gamma = sorted(config.gammas)[len(config.gammas) // 2]
     warm = {"warmup_s": max(config.warmup_s, (end - first) / 1e9)}
-    own: dict[str, Any] = {"gamma": gamma, "max_inventory": config.max_inventory, **warm}
+    own: dict[str, Any] = {"max_inventory": config.max_inventory, **warm}
     factors = [name for name in config.factors if name in by_name]
     makers = [
         Maker("plain", "avellaneda_stoikov", own),
@@ -120,7 +116,7 @@ def study_signals(ground: Ground, predicted: str | None = None) -> SignalStudy:
         makers.append(_skewed(f"prediction of {predicted}", own, {predicted: by_name[predicted].single}))
     plain, *skewed = run_makers(ground, makers)
     differences = [compare(ground, lane, plain) for lane in skewed]
-    return SignalStudy(plain, skewed, differences, _adjusted(differences), weights, (end - first) / 1e9, gamma)
+    return SignalStudy(plain, skewed, differences, _adjusted(differences), weights, (end - first) / 1e9)
 
 
 def _skewed(name: str, own: Mapping[str, Any], weights: Mapping[str, float]) -> Maker:

@@ -100,7 +100,7 @@ def test_optimal(make: Make, context: Context) -> None:
 def study_of(plain: Lane, *skewed: Lane, p: float) -> SignalStudy:
     pairs = [paired_pnl(lane.increments, plain.increments, replications=50) for lane in skewed]
     weights = [SignalWeight("ofi", 0.1, 0.2, 0.05, -0.01), SignalWeight("x", 0.0, 0.0, float("nan"), float("nan"))]
-    return SignalStudy(plain, list(skewed), pairs, [p] * len(pairs), weights, 60.0, 0.01)
+    return SignalStudy(plain, list(skewed), pairs, [p] * len(pairs), weights, 60.0)
 
 
 def test_signals(make: Make, context: Context) -> None:

@@ -94,5 +94,5 @@ def test_lanes_alike_are_numbered() -> None:
 def test_settings_of_the_study() -> None:
     config, tape = load_study_config(["market.maker_fee_bps=0.2", "tape.levels=5"], 3)
     assert (config.market.maker_fee_bps, config.seed, tape) == (0.2, 3, TapeConfig(levels=5))
-    with pytest.raises(ConfigError, match="did you mean 'gammas'"):
-        load_study_config(["gamma=[1]"])
+    with pytest.raises(ConfigError, match="did you mean 'skews'"):
+        load_study_config(["skew=[1]"])

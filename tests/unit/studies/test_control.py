@@ -53,8 +53,8 @@ def test_positions_that_say_nothing() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"gammas": []}, "gammas was empty"),
-        ({"gammas": [0.0]}, "positive"),
+        ({"skews": []}, "skews was empty"),
+        ({"skews": [0.0]}, "positive"),
         ({"bar_s": 0}, "bar_s"),
         ({"calibration": 1}, "calibration"),
         ({"replications": 0}, "replications"),

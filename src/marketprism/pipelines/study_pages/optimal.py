@@ -112,7 +112,8 @@ def _fit(study: OptimalStudy) -> Section:
         Figure(
             draw.quotes(curves),
             "Quotes by inventory",
-            f"At gamma {fit.gamma:g} with this fit: a maker that is long asks nearer and bids further away.",
+            f"With this fit, each order held moving the quotes by {fit.skew:g} / k: a maker that is long asks nearer "
+            "and bids further away.",
         ),
         facts,
     ]
@@ -147,8 +148,8 @@ def _frontier(study: OptimalStudy, context: Context) -> Section:
     figure = Figure(
         draw.frontier(curves, f"standard deviation of the P&L of {bar} ({unit})", f"P&L ({unit})", points),
         "Risk and return",
-        f"One line a solution, from the smallest risk aversion (hollow, γ {study.gammas[0]:g}) to the largest (γ "
-        f"{study.gammas[-1]:g}); squares quote at a fixed distance with "
+        f"One line a solution, from the smallest risk aversion (hollow, skew {study.skews[0]:g}) to the largest (skew "
+        f"{study.skews[-1]:g}); squares quote at a fixed distance with "
         "the same hard limit. Up and to the left is better.",
         wide=True,
     )
@@ -160,10 +161,10 @@ def _frontier(study: OptimalStudy, context: Context) -> Section:
 
 
 def _split(study: OptimalStudy, context: Context) -> Section:
-    middle = len(study.gammas) // 2
+    middle = len(study.skews) // 2
     shown = [*study.symmetric[:1], *(lanes[middle] for lanes in study.families.values())]
     figure = split_figure(
-        shown, context.unit, f"Where the P&L comes from, γ {study.gammas[middle]:g}", "Bars add up to the mark."
+        shown, context.unit, f"Where the P&L comes from, skew {study.skews[middle]:g}", "Bars add up to the mark."
     )
     table = lane_table(study.lanes, context.unit, context.ground.quantity)
     intro = "Spread, adverse selection and inventory by solution, and all lanes in numbers."
