@@ -39,7 +39,7 @@ def backtest_document(replay: Replay) -> Document:
         sections.append(lanes_section(replay))
     sections += [basis_section(replay), definitions_section()]
     return Document(
-        title=f"{_title(replay.strategy)} on {replay.market.instrument.symbol}",
+        title=f"{replay.strategy.rpartition('/')[2]} on {replay.market.instrument.symbol}",
         subtitle=f"{short_source(replay.source)} · {first} to {last} UTC",
         verdict=Verdict(headline, _reasons(replay), tone),
         cards=_cards(replay),
@@ -61,11 +61,6 @@ def backtest_headline(replay: Replay) -> tuple[str, Any]:
     if record.pnl.star and record.dsr >= replay.config.confidence:
         return "It earned more than luck explains, on these data and under these assumptions", "good"
     return "It earned money, but luck explains it well enough", "warn"
-
-
-def _title(strategy: str) -> str:
-    name = strategy.rpartition("/")[2]
-    return name if ".py:" in name else name.replace("_", " ").capitalize()
 
 
 def _reasons(replay: Replay) -> list[str]:

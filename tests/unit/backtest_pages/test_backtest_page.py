@@ -150,6 +150,11 @@ def test_a_bet_on_the_price_is_called_one(replay: Build, account: Build) -> None
     assert "bet on the price" in said
 
 
+def test_adverse_selection_beyond_the_spread_is_told(replay: Build, account: Build) -> None:
+    eaten = replace(account(), adverse_selection=-3 * account().spread_capture)
+    assert "took back 3.0 times" in notes(section(backtest_document(replay([eaten])), "pnl"))
+
+
 def test_a_wandering_position_is_told(replay: Build, account: Build) -> None:
     wild = backtest_document(replay([account(wander=True)]))
     assert "does not come back" in notes(section(wild, "inventory"))

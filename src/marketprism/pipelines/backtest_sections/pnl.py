@@ -83,10 +83,12 @@ def _answer(replay: Replay) -> Note:
         said.append(f"most was lost to {loss} ({money(parts[loss], unit)})")
     kept = account.spread_capture + account.adverse_selection
     sentence = "; ".join(said) or "No part earned or lost anything"
-    if account.spread_capture > 0:
-        sentence += (
-            f". Of the spread captured, {share(kept / account.spread_capture, 0)} was left after adverse selection"
-        )
+    if account.spread_capture > 0 and kept < 0:
+        times = -account.adverse_selection / account.spread_capture
+        sentence += f". Adverse selection took back {number(times, 1)} times the spread captured"
+    elif account.spread_capture > 0:
+        left = share(kept / account.spread_capture, 0)
+        sentence += f". Of the spread captured, {left} was left after adverse selection"
     directional = abs(account.inventory_pnl) > abs(account.pnl - account.inventory_pnl)
     if directional:
         sentence += ". The position moved the result more than everything else together: this is a bet on the price"
