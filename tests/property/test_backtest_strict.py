@@ -22,21 +22,23 @@ MS = 1_000_000
 AGENTS = 3
 BOTH = TapeFlag.EXCHANGE | TapeFlag.LOCAL
 
-bids = st.tuples(st.sampled_from(["BID", "BID", "NO_BID"]), st.integers(95, 100), st.integers(1, 9))
-asks = st.tuples(st.sampled_from(["ASK", "ASK", "NO_ASK"]), st.integers(100, 105), st.integers(1, 9))
-trades = st.tuples(st.sampled_from(["BUY_TRADE", "SELL_TRADE", "TRADE"]), st.integers(96, 104), st.integers(1, 15))
-others = st.tuples(st.sampled_from(["GAP", "CLEAR", "CLEAR_BIDS", "CLEAR_ASKS", "FUNDING"]), st.just(100), st.just(0))
-markets = st.lists(st.one_of(bids, asks, trades, trades, others), min_size=5, max_size=60)
+bids = st.tuples(st.sampled_from(["BID", "BID", "NO_BID"]), st.integers(98, 100), st.integers(1, 4))
+asks = st.tuples(st.sampled_from(["ASK", "ASK", "NO_ASK"]), st.integers(100, 102), st.integers(1, 4))
+trades = st.tuples(st.sampled_from(["BUY_TRADE", "SELL_TRADE", "TRADE"]), st.integers(97, 103), st.integers(1, 9))
+others = st.tuples(
+    st.sampled_from(["GAP", "GAP", "CLEAR", "CLEAR_BIDS", "CLEAR_ASKS", "FUNDING"]), st.just(100), st.just(0)
+)
+markets = st.lists(st.one_of(bids, asks, trades, trades, others), min_size=30, max_size=60)
 requests = st.tuples(
-    st.integers(0, 60),  # when, ms
+    st.integers(0, 40),  # when, ms
     st.integers(0, AGENTS - 1),
     st.sampled_from(["submit", "submit", "submit", "cancel", "modify"]),
     st.sampled_from([1, -1]),
-    st.integers(96, 104),
+    st.integers(98, 102),
     st.integers(1, 8),
     st.sampled_from([(0, 0), (0, 0), (0, 0), (0, 1), (0, 2), (0, 3), (1, 3)]),
 )
-scripts = st.lists(requests, min_size=1, max_size=40)
+scripts = st.lists(requests, min_size=10, max_size=40)
 configs = st.builds(
     MarketConfig,
     entry_latency_ms=st.just(0.25),
@@ -170,7 +172,7 @@ def test_lanes_are_separate_runs_bit_for_bit(
         for name in ("position", "cash", "fees", "value", "trades", "orders"):
             assert together.accounts[0, mine][name].tobytes() == alone.accounts[0][name].tobytes(), name
         one = alone.responses().drop("id", "lane")
-        columns = ["ts", "agent", "exchange_ts", "sent_ts", "executed_tick", "leaves", "status"]
+        columns = one.columns
         assert log.filter(pl.col("lane") == lane).drop("lane").sort(columns).equals(one.sort(columns))
 
 

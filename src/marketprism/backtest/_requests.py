@@ -121,13 +121,25 @@ def _take_new(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
 
 
 @njit(cache=True)
+def _state(order: Any) -> int:
+    """Return an order's status as the exchange has it: NONE until it has arrived."""
+    if order.shelf_quantity == 0.0:
+        return 0
+    if order.leaves == 0.0:
+        return 3
+    if not order.resting:
+        return 4
+    return 1 if order.leaves == order.shelf_quantity else 5
+
+
+@njit(cache=True)
 def _take_cancel(e: Any, index: int, slot: int, ts: int, sent: int) -> None:
     order = view.orders(e)[slot]
     if order.resting:
         reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, 0, 0.0)
         unlink(e, view.markets(e)[index], slot)
     else:
-        reply(e, index, slot, ts, order.status, _REJECTED, 0.0, 0, 0, sent, _UNKNOWN, 0.0)
+        reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, _UNKNOWN, 0.0)
 
 
 @njit(cache=True)
@@ -136,7 +148,7 @@ def _take_modify(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
     market, order, sent = view.markets(e)[index], view.orders(e)[slot], message.sent_ts
     reason = _objection(e, index, order, message, ts) if order.resting else _UNKNOWN
     if reason:
-        reply(e, index, slot, ts, order.status, _REJECTED, 0.0, 0, 0, sent, reason, 0.0)
+        reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, reason, 0.0)
         return
     left = message.quantity - (order.shelf_quantity - order.leaves)
     if left < 0.5 * market.lot_size:

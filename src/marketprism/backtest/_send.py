@@ -42,6 +42,8 @@ def note_order(
     clock.next_id += 1
     order.tick = tick
     order.quantity = quantity
+    order.shelf = tick
+    order.shelf_quantity = 0.0
     order.leaves = quantity
     order.known_leaves = quantity
     order.sent_ts = clock.now
