@@ -120,7 +120,14 @@ def study_signals(ground: Ground, predicted: str | None = None) -> SignalStudy:
 
 
 def _skewed(name: str, own: Mapping[str, Any], weights: Mapping[str, float]) -> Maker:
-    skew = {"base": "avellaneda_stoikov", "signals": list(weights), "weights": list(weights.values())}
+    # Scores are clipped at three deviations: the limit must not cut what the calibration asks for.
+    most = max(3.0 * sum(abs(weight) for weight in weights.values()), 1e-9)
+    skew = {
+        "base": "avellaneda_stoikov",
+        "signals": list(weights),
+        "weights": list(weights.values()),
+        "skew_limit_ticks": most,
+    }
     return Maker(name, "signal_skew", {**own, **skew})
 
 
