@@ -44,8 +44,13 @@ def _verdict(study: CompetitionStudy, context: Context, shares: list[float], fir
         _latency_sentence(study),
     ]
     lost = richest.account.pnl <= 0
-    name = f"{winner.name[:1].upper()}{winner.name[1:]}"
-    headline = f"{name} earns {share(shares[first], 0)} of the spread" + ("; nobody earns money" if lost else "")
+    earners = sum(lane.account.spread_capture > 0 for lane in study.together)
+    if earners > 1:
+        name = f"{winner.name[:1].upper()}{winner.name[1:]}"
+        headline = f"{name} earns {share(shares[first], 0)} of the spread"
+    else:
+        headline = f"Only {winner.name} captured any spread" if earners else "Nobody captured any spread"
+    headline += "; nobody earns money" if lost else ""
     return Verdict(headline, reasons, "bad" if lost else "plain")
 
 
