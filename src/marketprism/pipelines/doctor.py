@@ -33,6 +33,15 @@ from marketprism.store import Store
 store = Store.open("chdb://" + sys.argv[1])
 store.close()
 """
+# In a process of its own, beside the main job: the first time on a machine, compiling the simulator takes minutes.
+_SIMULATOR_PROBE = """
+import sys
+from pathlib import Path
+from marketprism.pipelines.backtest import backtest
+from marketprism.pipelines.sources import open_source
+result = backtest(open_source("sim:?seed=1&minutes=2"), "avellaneda_stoikov", Path(sys.argv[1]))
+print(result.summary["trades"])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,14 @@ def _main_job() -> Check:
     )
 
 
+def _simulator(process: subprocess.Popen[str]) -> Check:
+    """Say what the probe of the exchange simulator found."""
+    out, err = process.communicate()
+    ok = process.returncode == 0
+    found = f"a market maker traded {out.strip()} times" if ok else (err.strip().splitlines() or ["crashed"])[-1]
+    return Check("exchange simulator", found, ok=ok, remedy="reinstall numba and llvmlite")
+
+
 def _store() -> Check:
     with tempfile.TemporaryDirectory(prefix="marketprism-doctor-") as folder:
         done = subprocess.run(  # noqa: S603 - our own interpreter and our own text
@@ -83,6 +100,12 @@ def _store() -> Check:
 
 def examine() -> list[Check]:
     """Return every check, in the order a person would want them."""
+    with tempfile.TemporaryDirectory(prefix="marketprism-doctor-") as folder:
+        command = [sys.executable, "-c", _SIMULATOR_PROBE, folder]
+        with subprocess.Popen(  # noqa: S603 - our own interpreter and our own text
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as simulator:
+            jobs = [_main_job(), _simulator(simulator)]
     free = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
     policy = os.environ.get("OMP_WAIT_POLICY", "unset")
     return [
@@ -103,6 +126,6 @@ def examine() -> list[Check]:
             ok=free >= _MIN_FREE_GIB,
             remedy="free some space",
         ),
-        _main_job(),
+        *jobs,
         _store(),
     ]

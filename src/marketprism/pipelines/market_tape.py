@@ -92,8 +92,6 @@ class MarketTape:
         What the builder saw and did.
     data_hash : str
         SHA-256 of the event stream, the same as that of ``run``.
-    signal_shift_ns : int
-        What must be added to a time on the recording's receive clock for it not to lie before that on the tape's.
     frame : polars.DataFrame, optional
         Rows of the factor engine, where factors were asked for.
     """
@@ -102,7 +100,6 @@ class MarketTape:
     tape: Tape
     report: TapeReport
     data_hash: str
-    signal_shift_ns: int = 0
     frame: pl.DataFrame | None = None
 
     def span(self) -> tuple[int, int]:
@@ -139,11 +136,7 @@ def read_market(
         say("source", None, f"{builder.report.rows:,} rows")
     frame = pl.concat([*frames, chain.flush()]) if chain is not None else None
     tape, report = builder.finish(), builder.report
-    shift = report.shift_ns
-    if config.feed_latency_ms is not None:
-        # The fastest message bounds how much later than received anything can be on the tape's clock.
-        shift = round(config.feed_latency_ms * _NS_PER_MS) - report.worst_latency_ns
-    return MarketTape(instrument, tape, report, digest.hexdigest(), shift, frame)
+    return MarketTape(instrument, tape, report, digest.hexdigest(), frame)
 
 
 def factor_signals(market: MarketTape, columns: Sequence[str]) -> SignalTape:
@@ -163,7 +156,7 @@ def factor_signals(market: MarketTape, columns: Sequence[str]) -> SignalTape:
     for name in columns:
         if name not in known:
             raise ConfigError(f"factor was {name!r}", hint=did_you_mean(name, known))
-    return signal_tape(frame, columns, shift_ns=market.signal_shift_ns)
+    return signal_tape(frame, columns, shift_ns=market.tape.shift_ns)
 
 
 def prediction_signals(market: MarketTape, side: Side) -> SignalTape:
@@ -188,4 +181,4 @@ def prediction_signals(market: MarketTape, side: Side) -> SignalTape:
             hint="backtest on the source that the run read",
         )
     scores = side.predictions.rename({"score": side.model})
-    return signal_tape(scores, [side.model], shift_ns=market.signal_shift_ns)
+    return signal_tape(scores, [side.model], shift_ns=market.tape.shift_ns)

@@ -233,5 +233,5 @@ def _mids(market: MarketTape) -> tuple[np.ndarray, np.ndarray] | None:
     frame = market.frame
     if frame is None:
         return None
-    ts = frame["ts_known"].to_numpy().astype(np.int64) + market.signal_shift_ns
+    ts = frame["ts_known"].to_numpy().astype(np.int64) + market.tape.shift_ns
     return ts, frame["mid_last"].cast(float).fill_null(float("nan")).to_numpy()
