@@ -14,7 +14,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src" / "marketprism"
 REFERENCE = ROOT / "docs" / "reference" / "api.md"
-PURE = {"core", "simulate", "book", "buckets", "factors", "labels", "models", "evaluate", "testing", "backtest", "strategies"}
+PURE = {
+    "core",
+    "simulate",
+    "book",
+    "buckets",
+    "factors",
+    "labels",
+    "models",
+    "evaluate",
+    "testing",
+    "backtest",
+    "strategies",
+}
 MAX_MODULE_LINES = 500
 MAX_FUNCTION_LINES = 80
 WALL_CLOCK = {
