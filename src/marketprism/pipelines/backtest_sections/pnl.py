@@ -38,9 +38,7 @@ def pnl_section(replay: Replay) -> Section:
         [name, number(value, digits), number(value * per, 3), number(value * each, digits + 2)]
         for name, value in [*parts, ("P&L", account.pnl)]
     ]
-    table = Table(
-        ["part", unit, "bps of the value traded", f"{unit} an execution"], rows, "The split", text_columns=["part"]
-    )
+    table = Table(["part", unit, "bps of value", "an execution"], rows, "The split", text_columns=["part"])
     equity = account.equity
     curves = {
         "spread capture": equity["spread_capture"].to_numpy(),
