@@ -338,6 +338,20 @@ def _sweep(e: Any, index: int, side: int, first: int, last: int, quantity: float
 
 
 @njit(cache=True)
+def _tighten(e: Any, market: Any, side: int, tick: int) -> None:
+    """Let the best own price of a side be what it is, up to ``tick``: each look for own orders starts there."""
+    heads = view.heads(e)
+    if side < 0:
+        last = min(tick, market.own_high_sell)
+        while market.own_low_sell < last and heads[place(market, -1, market.own_low_sell)] < 0:
+            market.own_low_sell += 1
+    else:
+        last = max(tick, market.own_low_buy)
+        while market.own_high_buy > last and heads[place(market, 1, market.own_high_buy)] < 0:
+            market.own_high_buy -= 1
+
+
+@njit(cache=True)
 def trade(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) -> None:
     """Fill after a trade against a side: own orders at better prices first, those at its tick in their queue.
 
@@ -346,6 +360,7 @@ def trade(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) ->
     """
     clock, market, by_order = view.clock(e), view.markets(e)[index], rules(e)[index].by_order
     clock.stamp += 1
+    _tighten(e, market, side, tick)
     if side < 0:
         _sweep(e, index, side, market.own_low_sell, min(tick - 1, market.own_high_sell), quantity, ts)
     else:
