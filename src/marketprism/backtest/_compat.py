@@ -35,7 +35,7 @@ def _fill(e: Any, market: Any, slot: int, ts: int, tick: int, maker: int) -> Non
         tick = order.shelf
     answer(e, market, slot, ts, _FILLED, 0, executed, tick, maker, order.sent_ts)
     if order.resting:
-        unqueue(view.orders(e), view.heads(e), market, view.clock(e), slot)
+        unqueue(e, market, slot)
 
 
 @njit(cache=True)
@@ -177,7 +177,7 @@ def take_new(e: Any, market: Any, message: Any, ts: int) -> None:
         at = place(market, order.side, order.shelf)
         order.front = view.depth(e)[at] if at >= 0 else 0.0
         order.traded = 0.0
-        enqueue(view.orders(e), view.heads(e), market, slot)
+        enqueue(e, market, slot)
         answer(e, market, slot, ts, _NEW, 0, 0.0, 0, 0, message.sent_ts)
 
 
@@ -187,7 +187,7 @@ def take_cancel(e: Any, market: Any, message: Any, ts: int) -> None:
     slot = message.order
     if view.orders(e)[slot].resting:
         answer(e, market, slot, ts, _CANCELLED, 0, 0.0, 0, 0, message.sent_ts)
-        unqueue(view.orders(e), view.heads(e), market, view.clock(e), slot)
+        unqueue(e, market, slot)
     else:
         answer(e, market, slot, ts, message.status, _REJECTED, 0.0, 0, 0, message.sent_ts)
 
@@ -204,7 +204,7 @@ def take_modify(e: Any, market: Any, message: Any, ts: int) -> None:
         answer(e, market, slot, ts, message.status, _REJECTED, 0.0, 0, 0, message.sent_ts)
     elif message.tick != order.shelf or message.quantity > order.leaves:
         order.references += 1
-        unqueue(view.orders(e), view.heads(e), market, view.clock(e), slot)
+        unqueue(e, market, slot)
         take_new(e, market, message, ts)
         drop_reference(view.orders(e), view.clock(e), slot)
     else:

@@ -9,8 +9,9 @@ from numba import njit
 from marketprism.backtest import _views as view
 from marketprism.backtest._fills import reply, set_trigger
 from marketprism.backtest._layout import NO_ASK, NO_BID
-from marketprism.backtest._match import take, unlink
+from marketprism.backtest._match import take
 from marketprism.backtest._messages import new_order
+from marketprism.backtest._own import unqueue
 from marketprism.backtest._rules import ledgers, rules
 
 __all__ = ["liquidate", "pay_funding"]
@@ -30,7 +31,7 @@ def _liquidate_one(e: Any, index: int, which: int, ts: int) -> None:
         order = view.orders(e)[slot]
         if order.resting:
             reply(e, index, slot, ts, 4, 0, 0.0, 0, 0, 0, _LIQUIDATION, 0.0)
-            unlink(e, market, slot)
+            unqueue(e, market, slot)
         slot = order.local_next
     slot = new_order(view.orders(e), clock)
     if slot < 0:
@@ -78,19 +79,25 @@ def liquidate(e: Any, index: int, ts: int, moved: bool) -> None:
     A long position is valued at the best bid and a short one at the best ask; on an empty side nothing happens. What
     the book does not take within reach is tried again at the next change of the best. Where the best has not
     ``moved``, only accounts are looked at whose price of liquidation has: no world notices the orders of another one.
+    A liquidation may fill others of its world and lead to theirs, at once.
     """
     market, rule, lanes = view.markets(e)[index], rules(e)[index], view.clock(e).lanes
     if rule.blind or rule.over:
         return
-    for which in range(index * lanes, (index + 1) * lanes):
-        ledger = ledgers(e)[which]
-        if not (moved or ledger.due):
-            continue
-        ledger.due = 0
-        long = ledger.held > 0.0 and market.bid != _NO_BID and market.bid <= ledger.trigger
-        short = ledger.held < 0.0 and market.ask != _NO_ASK and market.ask >= ledger.trigger
-        if long or short:
-            _liquidate_one(e, index, which, ts)
+    everyone, again = bool(moved), True
+    while again:
+        again = False
+        for which in range(index * lanes, (index + 1) * lanes):
+            ledger = ledgers(e)[which]
+            if not (everyone or ledger.due):
+                continue
+            ledger.due = 0
+            long = ledger.held > 0.0 and market.bid != _NO_BID and market.bid <= ledger.trigger
+            short = ledger.held < 0.0 and market.ask != _NO_ASK and market.ask >= ledger.trigger
+            if long or short:
+                _liquidate_one(e, index, which, ts)
+                again = True
+        everyone = False
 
 
 @njit(cache=True)

@@ -15,77 +15,18 @@ from numba import njit
 from marketprism.backtest import _views as view
 from marketprism.backtest._fills import execute, reply, whole_lots
 from marketprism.backtest._layout import NO_ASK, NO_BID
-from marketprism.backtest._messages import drop_reference, new_order
-from marketprism.backtest._own import place
+from marketprism.backtest._messages import new_order
+from marketprism.backtest._own import append, home, place, unqueue
 from marketprism.backtest._queue import after_depth
 from marketprism.backtest._rules import ledgers, rules, worlds
 from marketprism.backtest._user import call_queue
 
-__all__ = ["available", "cross", "full", "link", "move_level", "shown", "take", "too_far", "trade", "unlink"]
+__all__ = ["available", "cross", "full", "move_level", "shown", "take", "too_far", "trade"]
 
 _NO_BID, _NO_ASK = int(NO_BID), int(NO_ASK)
 _SHADOW = 255
 _ROOM = 256
 _CANCELLED, _SELF_TRADE = 4, 4
-
-
-@njit(cache=True)
-def _append(e: Any, market: Any, slot: int) -> None:
-    order = view.orders(e)[slot]
-    at = place(market, order.side, order.shelf)
-    order.next = -1
-    order.previous = -1
-    head = view.heads(e)[at]
-    if head < 0:
-        view.heads(e)[at] = slot
-        return
-    while view.orders(e)[head].next >= 0:
-        head = view.orders(e)[head].next
-    view.orders(e)[head].next = slot
-    order.previous = head
-
-
-@njit(cache=True)
-def link(e: Any, market: Any, slot: int) -> None:
-    """Put an order at the end of its level's queue."""
-    _append(e, market, slot)
-    order = view.orders(e)[slot]
-    order.resting = 1
-    order.references += 1
-    tick = order.shelf
-    if order.side > 0:
-        if market.buys == 0:
-            market.own_low_buy = tick
-            market.own_high_buy = tick
-        market.buys += 1
-        market.own_low_buy = min(market.own_low_buy, tick)
-        market.own_high_buy = max(market.own_high_buy, tick)
-    else:
-        if market.sells == 0:
-            market.own_low_sell = tick
-            market.own_high_sell = tick
-        market.sells += 1
-        market.own_low_sell = min(market.own_low_sell, tick)
-        market.own_high_sell = max(market.own_high_sell, tick)
-
-
-@njit(cache=True)
-def unlink(e: Any, market: Any, slot: int) -> None:
-    """Take an order, or a shadow, out of its level's queue."""
-    order = view.orders(e)[slot]
-    if order.previous >= 0:
-        view.orders(e)[order.previous].next = order.next
-    else:
-        view.heads(e)[place(market, order.side, order.shelf)] = order.next
-    if order.next >= 0:
-        view.orders(e)[order.next].previous = order.previous
-    if order.resting:
-        if order.side > 0:
-            market.buys -= 1
-        else:
-            market.sells -= 1
-    order.resting = 0
-    drop_reference(view.orders(e), view.clock(e), slot)
 
 
 @njit(cache=True)
@@ -99,7 +40,7 @@ def move_level(e: Any, index: int, head: int, before: float, after: float) -> No
         order = view.orders(e)[slot]
         following = order.next
         if order.kind == _SHADOW:
-            unlink(e, market, slot)
+            unqueue(e, market, slot)
         elif rule.by_order:
             pass
         elif rule.queue_function != 0:
@@ -164,7 +105,7 @@ def _shadow(e: Any, market: Any, which: int, side: int, tick: int, quantity: flo
     order.account = which
     order.references = 1
     order.resting = 0
-    _append(e, market, slot)
+    append(e, home(market, side, tick), slot)
 
 
 @njit(cache=True)
@@ -274,13 +215,13 @@ def _take_level(e: Any, index: int, slot: int, ts: int, at: int, sent: int, reas
                     stop = rule.self_trade != 2
                     if rule.self_trade != 1:
                         reply(e, index, other, ts, _CANCELLED, 0, 0.0, 0, 0, 0, _SELF_TRADE, 0.0)
-                        unlink(e, market, other)
+                        unqueue(e, market, other)
                 else:
                     fill = min(want - bought, resting.leaves)
                     bought += fill
                     execute(e, index, other, ts, at, fill, 1, 0, 0)
                     if resting.leaves == 0.0:
-                        unlink(e, market, other)
+                        unqueue(e, market, other)
         other = following
     if not stop:
         eaten = whole_lots(min(level - used, want - bought), lot)
@@ -313,7 +254,7 @@ def _fill_resting(e: Any, index: int, slot: int, ts: int, tick: int, world: Any)
         world.rest -= fill
         execute(e, index, slot, ts, tick, fill, 1, 0, 0)
         if order.leaves == 0.0:
-            unlink(e, market, slot)
+            unqueue(e, market, slot)
 
 
 @njit(cache=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numba import njit
 
 from marketprism.backtest import _views as view
 from marketprism.backtest._messages import drop_reference, new_message, send_response
 from marketprism.backtest._recorded import recorded_response
 
-__all__ = ["answer", "enqueue", "home", "inside", "place", "unqueue"]
+__all__ = ["answer", "append", "enqueue", "home", "inside", "place", "unqueue"]
 
 
 @njit(cache=True)
@@ -40,20 +39,42 @@ def place(market: Any, side: int, tick: int) -> int:
 
 
 @njit(cache=True)
-def enqueue(orders: np.ndarray, heads: np.ndarray, market: Any, slot: int) -> None:
-    """Put an order at the end of the own orders at its tick."""
+def append(e: Any, at: int, slot: int) -> None:
+    """Put an order, or a shadow, at the end of a level's list; the list's first order knows its last one."""
+    orders, heads = view.orders(e), view.heads(e)
     order = orders[slot]
-    at = home(market, order.side, order.shelf)
     order.next = -1
-    order.previous = -1
     head = heads[at]
     if head < 0:
         heads[at] = slot
+        order.previous = slot
+        return
+    last = orders[head].previous
+    orders[last].next = slot
+    order.previous = last
+    orders[head].previous = slot
+
+
+@njit(cache=True)
+def _remove(e: Any, at: int, slot: int) -> None:
+    """Take an order out of a level's list."""
+    orders, heads = view.orders(e), view.heads(e)
+    order, head = orders[slot], heads[at]
+    if slot == head:
+        heads[at] = order.next
     else:
-        while orders[head].next >= 0:
-            head = orders[head].next
-        orders[head].next = slot
-        order.previous = head
+        orders[order.previous].next = order.next
+    if order.next >= 0:
+        orders[order.next].previous = order.previous
+    elif slot != head:
+        orders[head].previous = order.previous
+
+
+@njit(cache=True)
+def enqueue(e: Any, market: Any, slot: int) -> None:
+    """Put an order at the end of the own orders at its tick."""
+    order = view.orders(e)[slot]
+    append(e, home(market, order.side, order.shelf), slot)
     order.resting = 1
     order.references += 1
     tick = inside(market, order.shelf)
@@ -74,21 +95,17 @@ def enqueue(orders: np.ndarray, heads: np.ndarray, market: Any, slot: int) -> No
 
 
 @njit(cache=True)
-def unqueue(orders: np.ndarray, heads: np.ndarray, market: Any, clock: Any, slot: int) -> None:
-    """Take an order out of its queue."""
-    order = orders[slot]
-    if order.previous >= 0:
-        orders[order.previous].next = order.next
-    else:
-        heads[home(market, order.side, order.shelf)] = order.next
-    if order.next >= 0:
-        orders[order.next].previous = order.previous
+def unqueue(e: Any, market: Any, slot: int) -> None:
+    """Take an order, or a shadow, out of its queue."""
+    order = view.orders(e)[slot]
+    _remove(e, home(market, order.side, order.shelf), slot)
+    if order.resting:
+        if order.side > 0:
+            market.buys -= 1
+        else:
+            market.sells -= 1
     order.resting = 0
-    if order.side > 0:
-        market.buys -= 1
-    else:
-        market.sells -= 1
-    drop_reference(orders, clock, slot)
+    drop_reference(view.orders(e), view.clock(e), slot)
 
 
 @njit(cache=True)

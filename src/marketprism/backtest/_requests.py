@@ -10,9 +10,9 @@ from numba import njit
 from marketprism.backtest import _views as view
 from marketprism.backtest._fills import reply
 from marketprism.backtest._layout import NEVER
-from marketprism.backtest._match import available, full, link, shown, take, too_far, unlink
+from marketprism.backtest._match import available, full, shown, take, too_far
 from marketprism.backtest._messages import drop_reference, first_request, pop_request
-from marketprism.backtest._own import place
+from marketprism.backtest._own import enqueue, place, unqueue
 from marketprism.backtest._rules import ledgers, rules
 
 __all__ = ["end_gap", "serve"]
@@ -63,7 +63,7 @@ def _rest(e: Any, index: int, slot: int) -> None:
     market, rule, order = view.markets(e)[index], rules(e)[index], view.orders(e)[slot]
     order.front = shown(e, market, ledgers(e)[order.account].world, order.side, order.shelf)
     order.traded = float(rule.arrivals) if rule.by_order else 0.0
-    link(e, market, slot)
+    enqueue(e, market, slot)
 
 
 @njit(cache=True)
@@ -137,7 +137,7 @@ def _take_cancel(e: Any, index: int, slot: int, ts: int, sent: int) -> None:
     order = view.orders(e)[slot]
     if order.resting:
         reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, 0, 0.0)
-        unlink(e, view.markets(e)[index], slot)
+        unqueue(e, view.markets(e)[index], slot)
     else:
         reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, _UNKNOWN, 0.0)
 
@@ -153,12 +153,12 @@ def _take_modify(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
     left = message.quantity - (order.shelf_quantity - order.leaves)
     if left < 0.5 * market.lot_size:
         reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, _REDUCED, 0.0)
-        unlink(e, market, slot)
+        unqueue(e, market, slot)
         return
     keeps = message.tick == order.shelf and left < order.leaves + 0.5 * market.lot_size
     if not keeps:
         order.references += 1
-        unlink(e, market, slot)
+        unqueue(e, market, slot)
     order.shelf = message.tick
     order.leaves = left
     order.shelf_quantity = message.quantity
