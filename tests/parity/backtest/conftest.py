@@ -35,7 +35,7 @@ def helpers() -> dict[str, ModuleType]:
 def peer() -> Path:
     """Python of hftbacktest's environment, made where it is missing.
 
-    Skips where it cannot be made; fails where ``MARKETPRISM_PEERS_REQUIRED`` is set, as in continuous integration.
+    Skips where it cannot be made; fails where ``MARKETPRISM_PEERS_REQUIRED`` is set.
     """
     environment = _load("peer_environment", _ROOT / "scripts" / "peer_environment.py")
     try:
