@@ -6,9 +6,11 @@ project root (``MARKETPRISM_PEERS`` names another folder). Prints the path of th
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
 
@@ -33,9 +35,14 @@ def peer_python(name: str) -> Path:
         It cannot be made: no registry, no build for this platform.
     """
     folder = Path(os.environ.get("MARKETPRISM_PEERS", Path(__file__).resolve().parents[1])) / f".venv-{name}"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    ready = folder / ".ready"
-    wanted = "\n".join(PEERS[name])
+    with (Path(tempfile.gettempdir()) / f"marketprism-peer-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests in several processes ask at once
+        return _made(name, folder)
+
+
+def _made(name: str, folder: Path) -> Path:
+    """Return the Python of the environment in ``folder``, which is made anew unless it is ready."""
+    python, ready, wanted = folder / "bin" / "python", folder / ".ready", "\n".join(PEERS[name])
     if ready.exists() and ready.read_text() == wanted:
         return python
     venv.EnvBuilder(with_pip=True, clear=True).create(folder)
