@@ -56,8 +56,8 @@ def _verdict(study: InventoryStudy, context: Context, tightest: Lane, best: Lane
         ),
         split_lead(best, context.unit),
         (
-            f"Against none, P&L was lower beyond chance with {', '.join(costs) or 'no control'}, higher with "
-            f"{', '.join(gains) or 'no control'} (each by itself, not corrected for their number)."
+            f"Against none, P&L was lower beyond chance with {', '.join(costs) or 'none of the controls'}, higher with "
+            f"{', '.join(gains) or 'none of the controls'} (each by itself, not corrected for their number)."
         ),
     ]
     return Verdict(headline, reasons, "good" if len(held) == len(study.controlled) else "warn")
