@@ -146,9 +146,9 @@ def _check_against_the_tape(market: Tape, fills: pl.DataFrame) -> None:
             assert makers["executed"].sum() <= traded
             assert takers.is_empty()
             continue
-        for (tick,), here in takers.group_by("executed_tick"):
-            side = -int(here["side"][0])
-            matched = makers.filter(pl.col("executed_tick") == tick)["executed"].sum()
+        for (tick, sign), here in takers.group_by("executed_tick", "side"):
+            side = -int(sign)
+            matched = makers.filter(pl.col("executed_tick") == tick, pl.col("side") == side)["executed"].sum()
             taken[side, int(tick)] += here["executed"].sum() - matched
             assert here["executed"].sum() >= matched, "makers were filled by nobody"
             assert taken[side, int(tick)] <= depth[side, int(tick)], "more than the level showed"
