@@ -149,7 +149,8 @@ def replay_mids(
     DataError
         The book never had two sides.
     """
-    engine = Engine([tape], [config or MarketConfig()], mode=mode)
+    # Nobody trades here: latencies of agents would only ask for as many.
+    engine = Engine([tape], [(config or MarketConfig()).replace(agent_latency_ms=())], mode=mode)
     nothing = np.zeros(0, np.int64)
     asked_ts, sides, ticks = (nothing if a is None else a for a in (asked_ts, sides, ticks))
     shown = np.zeros(len(asked_ts))

@@ -105,6 +105,7 @@ def summarize(
     bar_s: float = 1.0,
     adverse_s: float = 1.0,
     markets: Sequence[int] | None = None,
+    agents: Sequence[int] | None = None,
     year_s: float = _YEAR_S,
 ) -> list[AccountReport]:
     """Report on every account of a run, lanes first, their agents within.
@@ -121,6 +122,8 @@ def summarize(
         Horizon of adverse selection, seconds.
     markets : sequence of int, optional
         Which ones; all if missing. Linear and inverse ones are in different currencies and do not add up.
+    agents : sequence of int, optional
+        Which ones of each lane; all if missing.
     year_s : float, default 365 days
         Seconds of trading in a year, for the Sharpe ratios.
 
@@ -141,10 +144,13 @@ def summarize(
             raise ConfigError(f"{name} was {value}", hint="it must be finite and positive")
     if not chosen or any(not 0 <= index < len(engine.tapes) for index in chosen):
         raise ConfigError(f"markets were {chosen}", hint=f"there are {len(engine.tapes)}, numbered from 0")
+    seats = range(engine.agents) if agents is None else tuple(agents)
+    if any(not 0 <= agent < engine.agents for agent in seats):
+        raise ConfigError(f"agents were {tuple(seats)}", hint=f"there are {engine.agents}, numbered from 0")
     if len({engine.configs[index].inverse for index in chosen}) > 1:
         raise ConfigError("linear and inverse markets are in different currencies", hint="report on them apart")
     run = _Run(engine, chosen, tuple(markout_s), round(bar_s * _NS), round(adverse_s * _NS), year_s)
-    return [run.report(lane, agent) for lane in range(engine.lanes) for agent in range(engine.agents)]
+    return [run.report(lane, agent) for lane in range(engine.lanes) for agent in seats]
 
 
 class _Run:
