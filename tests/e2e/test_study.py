@@ -73,6 +73,23 @@ def test_limits_hold_and_makers_in_one_queue_share_the_trades(out: Path, found: 
     assert found["optimal"]["fit"]["k"] > 0
 
 
+def test_latency_decides_who_stands_first(out: Path, found: dict[str, Any]) -> None:
+    twins = found["competition"]["twins"]
+    equal, slower = twins["duels"]
+    assert (equal["latencies_ms"], slower["latencies_ms"]) == ([1.0, 1.0], [1.0, 50.0])
+    assert equal["twin_share"]["low"] < 0.5 < equal["twin_share"]["high"]
+    assert slower["twin_share"]["high"] < 0.5 < slower["first_ahead"]
+    for duel in twins["duels"]:
+        assert duel["first"]["volume"] + duel["twin"]["volume"] < 2 * twins["alone"]["volume"]
+    for race in ("slow_among_fast", "fast_among_slow"):
+        assert len(found["competition"][race]) == 10
+        assert all(one["pnl_more"]["p_corrected"] is not None for one in found["competition"][race][1::2])
+    assert json.loads((out / "summary.json").read_text())["distances_ticks"] == [1.0]
+    html = (out / "competition.html").read_text()
+    assert "Two of a kind" in html
+    assert "One slow among fast ones" in html
+
+
 @pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(out: Path, tmp_path: Path) -> None:
     assert call("study", "making", "--out", str(tmp_path), *SMALL).exit_code == 0

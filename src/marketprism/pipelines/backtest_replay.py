@@ -72,8 +72,7 @@ class Replay:
     @property
     def unit(self) -> str:
         """Currency of the P&L: the quote currency, or the base currency of an inverse contract."""
-        base, _, quote = self.market.instrument.symbol.partition("-")
-        return base if self.config.market.inverse else quote.partition("-")[0] or "quote currency"
+        return self.market.currency(inverse=self.config.market.inverse)
 
 
 def increments_of(account: AccountReport) -> np.ndarray:

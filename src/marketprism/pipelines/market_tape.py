@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["MarketTape", "TapeConfig", "factor_signals", "prediction_signals", "read_market"]
 
 _NS_PER_MS = 1_000_000
+_CURRENCIES = {"nasdaq": "USD", "us": "USD", "sse": "CNY", "szse": "CNY"}
+"""Quote currencies of equities, whose symbols do not name any, by exchange."""
 
 
 class TapeConfig(Config, frozen=True):
@@ -106,6 +108,13 @@ class MarketTape:
         """Return the exchange times of the first and the last event, ns UTC."""
         times = self.tape.events["exchange_ts"]
         return int(times.min()), int(times.max())
+
+    def currency(self, *, inverse: bool) -> str:
+        """Return the currency of a P&L: the quote currency, or the base currency of an inverse contract."""
+        base, _, quote = self.instrument.symbol.partition("-")
+        if inverse:
+            return base
+        return quote.partition("-")[0] or _CURRENCIES.get(self.instrument.exchange, "quote currency")
 
 
 def read_market(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,13 +28,15 @@ from marketprism.pipelines.study_pages.index import index_page
 from marketprism.pipelines.study_pages.inventory import inventory_page
 from marketprism.pipelines.study_pages.optimal import optimal_page
 from marketprism.pipelines.study_pages.parts import Context, lane_summary
+from marketprism.pipelines.study_pages.race import duel_summary, race_summary
 from marketprism.pipelines.study_pages.signals import signals_page
 from marketprism.pipelines.study_pages.symmetric import symmetric_page
 from marketprism.report.document import Document
 from marketprism.report.page import render_page
-from marketprism.strategies._arrays import median_trade
+from marketprism.strategies.order_size import median_trade
 from marketprism.studies.competition import study_competition
 from marketprism.studies.config import StudyConfig
+from marketprism.studies.distances import typical_distances, volatility
 from marketprism.studies.inventory import study_inventory
 from marketprism.studies.lanes import Ground, Lane
 from marketprism.studies.optimal import study_optimal
@@ -129,10 +132,9 @@ def study_making(
     engine = EngineConfig(buckets=BucketConfig(policy="time", t_target_s=config.signal_bucket_s), families=_FAMILIES)
     market = read_market(source, tape, engine, say)
     quantity = config.order_quantity or median_trade(market.tape, config.warmup_s)
-    ground = Ground(market.tape, config, quantity)
+    ground = Ground(market.tape, config, quantity, distances=config.half_spreads or _distances(market))
     signals, predicted = _signals(market, config, side)
-    base, _, quote = market.instrument.symbol.partition("-")
-    unit = base if config.market.inverse else quote.partition("-")[0] or "quote currency"
+    base, unit = market.instrument.symbol.partition("-")[0], market.currency(inverse=config.market.inverse)
     context = Context(ground, market, source.spec, unit, base)
     seen = replace(ground, signals=signals, mids=_mids(market))
     pages: dict[str, Document] = {}
@@ -163,6 +165,7 @@ def study_making(
         "unit": unit,
         "span": {"from": format_ns(first), "to": format_ns(last), "seconds": (last - first) / 1e9},
         "order_quantity": quantity,
+        "distances_ticks": list(ground.distances),
         "gaps": market.report.gaps,
         "studies": plain(found),
         "config": config.to_mapping(),
@@ -212,6 +215,9 @@ def _competition(ground: Ground, context: Context) -> tuple[Document, Sequence[L
         "by_latency_ms": {
             f"{latency:g}": [lane.account.pnl for lane in lanes] for latency, lanes in study.by_latency.items()
         },
+        "slow_among_fast": race_summary(study.slow),
+        "fast_among_slow": race_summary(study.fast),
+        "twins": duel_summary(study.duel_alone, study.duels),
     }
     return competition_page(study, context), study.together, more
 
@@ -227,6 +233,16 @@ def _signals(market: MarketTape, config: StudyConfig, side: Side | None) -> tupl
     return SignalTape(
         factors.ts, np.column_stack([factors.values, column]), (*factors.names, *model.names)
     ), model.names[0]
+
+
+def _distances(market: MarketTape) -> tuple[float, ...]:
+    """Choose the distances of symmetric makers: a grid that spans what the instrument does, on the whole tape."""
+    frame, mids = market.frame, _mids(market)
+    if frame is None or mids is None:
+        return typical_distances(math.nan, math.nan)
+    spread = frame["spread_ticks"].cast(float).drop_nulls().to_numpy()
+    typical = float(np.nanmedian(spread)) if np.isfinite(spread).any() else math.nan
+    return typical_distances(typical, volatility(*mids) / float(market.tape.tick_size))
 
 
 def _mids(market: MarketTape) -> tuple[np.ndarray, np.ndarray] | None:

@@ -7,40 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from marketprism.backtest.codes import TapeFlag, TapeKind
+from marketprism.backtest.codes import TapeFlag
 from marketprism.backtest.tape import Tape
 from marketprism.core.errors import ConfigError, did_you_mean
 from marketprism.strategies._orders import HIGH, LOW
 from marketprism.strategies._plan import FLOW_DTYPE, MAKER_DTYPE, MOST_SIGNALS, STATE_DTYPE
 from marketprism.strategies.config import MakerConfig, SignalSkewConfig
+from marketprism.strategies.order_size import median_trade
 
 if TYPE_CHECKING:
     from marketprism.backtest.signals import SignalTape
 
-__all__ = ["MakerArrays", "median_trade"]
+__all__ = ["MakerArrays"]
 
 _NS = 1_000_000_000
-_TRADES = (TapeKind.BUY_TRADE, TapeKind.SELL_TRADE, TapeKind.TRADE)
-
-
-def median_trade(tape: Tape, seconds: float) -> float:
-    """Return the median trade heard within the first ``seconds``, base units in whole lots, one at least.
-
-    Raises
-    ------
-    ConfigError
-        There was none.
-    """
-    events = tape.events[(tape.events["kind"] & TapeFlag.LOCAL) != 0]
-    early = events[events["local_ts"] <= events["local_ts"][0] + round(seconds * _NS)]
-    quantities = early["quantity"][np.isin(early["kind"] & 63, _TRADES)]
-    if not quantities.size:
-        raise ConfigError(
-            f"no trade in the first {seconds:g} s says how large orders should be",
-            hint="give order_quantity, or a longer warmup_s",
-        )
-    lot = float(tape.lot_size)
-    return float(max(round(float(np.median(quantities)) / lot), 1)) * lot
 
 
 class MakerArrays:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from marketprism.backtest.result import AccountReport
 from marketprism.studies.lanes import Ground, Lane, Maker, run_makers
+from marketprism.studies.race import Duel, Race, run_duels, run_race
 
 __all__ = ["CompetitionStudy", "study_competition"]
 
@@ -23,11 +25,21 @@ class CompetitionStudy:
         All in one world, in the same order.
     by_latency : mapping of float to list of Lane
         All in one world, by one-way latency in milliseconds.
+    slow, fast : Race
+        All in one world, one of them slower than the others; the others slower than one of them.
+    duel_alone : AccountReport
+        The first kind of maker alone, for the duels.
+    duels : list of Duel
+        The first kind of maker and a twin whose latency grows.
     """
 
     alone: list[Lane]
     together: list[Lane]
     by_latency: Mapping[float, list[Lane]]
+    slow: Race
+    fast: Race
+    duel_alone: AccountReport
+    duels: list[Duel]
 
     def shares(self, lanes: list[Lane]) -> list[float]:
         """Return each maker's share of the spread that all of them captured; 0 where nobody captured any."""
@@ -36,14 +48,14 @@ class CompetitionStudy:
 
 
 def study_competition(ground: Ground) -> CompetitionStudy:
-    """Run five kinds of makers alone, together, and together at every latency of the settings."""
+    """Run five kinds of makers alone, together, at every latency of the settings, and each as the odd one out."""
     config = ground.config
     limit: dict[str, Any] = {"max_inventory": config.max_inventory}
     makers = [
         Maker("queue keeper", "fixed_quote", limit),
         Maker("queue jumper, small orders", "queue_jumper", {**limit, "order_quantity": _small(ground)}),
         Maker("cancel and replace", "cancel_replace", limit),
-        Maker("fixed distance", "symmetric", {**limit, "half_spread_ticks": min(config.half_spreads)}),
+        Maker("fixed distance", "symmetric", {**limit, "half_spread_ticks": ground.nearest}),
         Maker("inventory-driven", "avellaneda_stoikov", limit),
     ]
     alone = run_makers(ground, makers)
@@ -52,7 +64,8 @@ def study_competition(ground: Ground) -> CompetitionStudy:
         latency: run_makers(ground, makers, together=True, latency_ms=latency)
         for latency in sorted(config.latencies_ms)
     }
-    return CompetitionStudy(alone, together, by_latency)
+    slow, fast = (run_race(ground, makers, slow=slow) for slow in (True, False))
+    return CompetitionStudy(alone, together, by_latency, slow, fast, *run_duels(ground, makers[0]))
 
 
 def _small(ground: Ground) -> float:

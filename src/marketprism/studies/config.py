@@ -19,13 +19,14 @@ class StudyConfig(Config, frozen=True):
     interval_ms : float
         Time between two decisions.
     market : MarketConfig
-        Latency, queue model, fees.
+        Latency, queue model, fees. No latencies of agents: the competition study gives them.
     order_quantity : float, optional
         Of each quote, base units; None: the median trade of the warm-up.
     warmup_s : float
         Nothing is quoted before; estimates come from here.
-    half_spreads : tuple of float
-        Distances of the symmetric maker, ticks.
+    half_spreads : tuple of float, optional
+        Distances of the symmetric maker, ticks; None: from the spread and the volatility of the tape, see
+        :func:`~marketprism.studies.distances.typical_distances`.
     skews : tuple of float
         Risk aversions of the optimal makers, each as how far an order held moves the quotes, in units of ``1 / k``, the
         distance at which a maker without risk aversion quotes: what suits one instrument then suits another.
@@ -42,7 +43,7 @@ class StudyConfig(Config, frozen=True):
     calibration : float
         Share of the tape that gives the signals' weights; no maker of that study quotes before it is over.
     latencies_ms : tuple of float
-        One-way latencies of the competition study.
+        One-way latencies of the competition study; at the lowest nobody is slow.
     markout_s : tuple of float
         Horizons of the mark-outs, seconds.
     bar_s : float
@@ -58,7 +59,7 @@ class StudyConfig(Config, frozen=True):
     market: MarketConfig = MarketConfig()
     order_quantity: float | None = None
     warmup_s: float = 60.0
-    half_spreads: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    half_spreads: tuple[float, ...] | None = None
     skews: tuple[float, ...] = (0.02, 0.07, 0.2, 0.6, 2.0)
     horizon_s: float = 300.0
     max_inventory: float = 10.0
@@ -80,11 +81,20 @@ class StudyConfig(Config, frozen=True):
 
     def __post_init__(self) -> None:
         for name in ("half_spreads", "skews", "factors", "latencies_ms", "markout_s"):
-            if not getattr(self, name):
+            if getattr(self, name) == ():
                 raise ConfigError(f"{name} was empty", hint="give at least one value")
         for name in ("horizon_s", "max_inventory", "signal_bucket_s", "signal_horizon_s", "bar_s"):
             if not 0 < getattr(self, name) < 1e9:
                 raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be positive")
+        if self.half_spreads is not None and not all(0 <= half < 1e9 for half in self.half_spreads):
+            raise ConfigError(f"half_spreads were {list(self.half_spreads)}", hint="ticks, none negative")
+        if self.market.agent_latency_ms:
+            raise ConfigError(
+                f"market.agent_latency_ms was {list(self.market.agent_latency_ms)}",
+                hint="the competition study gives each maker its latency: latencies_ms",
+            )
+        if not all(0 <= latency < 1e6 for latency in self.latencies_ms):
+            raise ConfigError(f"latencies_ms were {list(self.latencies_ms)}", hint="milliseconds, none negative")
         if min(self.skews) <= 0:
             raise ConfigError(f"skews were {list(self.skews)}", hint="each must be positive")
         if not 0 < self.calibration < 1:

@@ -30,16 +30,25 @@ class InventoryStudy:
     against_free: list[PairedPnl]
 
     @property
+    def skews_ticks(self) -> list[float]:
+        """How far each control that does so moves the quotes for each order held, rising."""
+        found = {lane.maker.parameters.get("inventory_skew_ticks", 0.0) for lane in self.controlled}
+        return sorted(found - {0.0})
+
+    @property
     def lanes(self) -> list[Lane]:
         """All of them, the free one first."""
         return [self.free, *self.controlled]
 
 
 def study_inventory(ground: Ground) -> InventoryStudy:
-    """Run the tightest symmetric maker freely and under each kind of control."""
+    """Run the tightest symmetric maker freely and under each kind of control.
+
+    The two skews move its quotes by a sixteenth and a quarter of the furthest distance for each order held.
+    """
     config = ground.config
-    most = config.max_inventory
-    half: dict[str, Any] = {"half_spread_ticks": min(config.half_spreads)}
+    most, far = config.max_inventory, max(ground.distances)
+    half: dict[str, Any] = {"half_spread_ticks": ground.nearest}
     own: dict[str, Any] = {**half, "max_inventory": most, "soft_inventory": most, "inventory_skew_ticks": 0.0}
     optimal: dict[str, Any] = {
         "base": "avellaneda_stoikov",
@@ -55,8 +64,8 @@ def study_inventory(ground: Ground) -> InventoryStudy:
             Maker(
                 "one-sided beyond half", "inventory", {**own, "soft_inventory": most / 2, "beyond_soft": "one_sided"}
             ),
-            Maker("mean-reverting skew", "inventory", {**own, "inventory_skew_ticks": 0.25}),
-            Maker("strong skew", "inventory", {**own, "inventory_skew_ticks": 1.0}),
+            Maker("mean-reverting skew", "inventory", {**own, "inventory_skew_ticks": far / 16.0}),
+            Maker("strong skew", "inventory", {**own, "inventory_skew_ticks": far / 4.0}),
             Maker("risk aversion", "inventory", optimal),
             Maker("risk aversion, more in volatile times", "inventory", {**optimal, "volatility_power": 1.0}),
             Maker("risk aversion, more after losses", "inventory", {**optimal, "loss_scale": _loss_scale(ground)}),
@@ -66,6 +75,7 @@ def study_inventory(ground: Ground) -> InventoryStudy:
 
 
 def _loss_scale(ground: Ground) -> float:
-    """Return the drawdown that doubles risk aversion: a full position against twenty ticks."""
+    """Return the drawdown that doubles risk aversion: a full position against five times the furthest distance."""
     config = ground.config
-    return config.max_inventory * ground.quantity * config.market.multiplier * 20.0 * float(ground.tape.tick_size)
+    far = 5.0 * max(ground.distances) * float(ground.tape.tick_size)
+    return config.max_inventory * ground.quantity * config.market.multiplier * far

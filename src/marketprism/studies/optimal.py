@@ -81,8 +81,7 @@ def study_optimal(ground: Ground) -> OptimalStudy:
     }
     skews = tuple(sorted(config.skews))
     makers = [
-        Maker(f"{half:g} ticks", "symmetric", {"half_spread_ticks": half, **limit})
-        for half in sorted(config.half_spreads)
+        Maker(f"{half:g} ticks", "symmetric", {"half_spread_ticks": half, **limit}) for half in sorted(ground.distances)
     ]
     fixed = len(makers)
     makers += [

@@ -33,10 +33,8 @@ class SymmetricStudy:
 def study_symmetric(ground: Ground) -> SymmetricStudy:
     """Run symmetric makers at every distance of the settings, and one with a limit on its position."""
     config = ground.config
-    makers = [
-        Maker(f"{half:g} ticks", "symmetric", {"half_spread_ticks": half}) for half in sorted(config.half_spreads)
-    ]
-    tightest = min(config.half_spreads)
+    makers = [Maker(f"{half:g} ticks", "symmetric", {"half_spread_ticks": half}) for half in sorted(ground.distances)]
+    tightest = ground.nearest
     limit = {"half_spread_ticks": tightest, "max_inventory": config.max_inventory}
     makers.append(Maker(f"{tightest:g} ticks, limit {config.max_inventory:g}", "symmetric", limit))
     *lanes, limited = run_makers(ground, makers)

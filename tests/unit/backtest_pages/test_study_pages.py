@@ -8,26 +8,38 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from marketprism.backtest.evidence import paired_pnl, track_records
+from marketprism.evaluate.metric import Metric
 from marketprism.pipelines.backtest_replay import increments_of
-from marketprism.pipelines.study_pages.competition import competition_page
+from marketprism.pipelines.study_pages.competition import competition_page, competition_verdict
 from marketprism.pipelines.study_pages.index import index_page
 from marketprism.pipelines.study_pages.inventory import inventory_page
 from marketprism.pipelines.study_pages.optimal import optimal_page
-from marketprism.pipelines.study_pages.parts import Context, lane_summary
+from marketprism.pipelines.study_pages.parts import Context, lane_summary, split_figure
+from marketprism.pipelines.study_pages.race import (
+    duel_section,
+    duel_sentence,
+    duel_summary,
+    race_section,
+    race_sentence,
+    race_summary,
+)
 from marketprism.pipelines.study_pages.signals import signals_page
 from marketprism.pipelines.study_pages.symmetric import symmetric_page
-from marketprism.report.document import Document
+from marketprism.report.document import Document, Table
 from marketprism.report.page import render_page
 from marketprism.strategies.intensity import IntensityFit
 from marketprism.studies.competition import CompetitionStudy
 from marketprism.studies.config import StudyConfig
 from marketprism.studies.control import inventory_control
 from marketprism.studies.inventory import InventoryStudy
-from marketprism.studies.lanes import Ground, Lane, Maker
+from marketprism.studies.lanes import Ground, Lane, Maker, increments
 from marketprism.studies.optimal import ModelFit, OptimalStudy
+from marketprism.studies.race import Duel, Entrant, Race
 from marketprism.studies.signals import SignalStudy, SignalWeight
+from marketprism.studies.standing import Standing
 from marketprism.studies.symmetric import SymmetricStudy
 
 Make = Callable[..., Lane]
@@ -37,10 +49,10 @@ Make = Callable[..., Lane]
 def make(account: Callable[..., Any]) -> Make:
     def build(name: str, **settings: Any) -> Lane:
         found = account(**settings)
-        increments = increments_of(found)
-        record = track_records([increments], replications=50)[0]
+        gained = increments_of(found)
+        record = track_records([gained], replications=50)[0]
         control = inventory_control(found.equity["position"].to_numpy(), 1.0)
-        return Lane(Maker(name, "symmetric", {"levels": 1}), found, increments, record, control)
+        return Lane(Maker(name, "symmetric", {"levels": 1}), found, gained, record, control)
 
     return build
 
@@ -125,26 +137,125 @@ def test_inventory(make: Make, context: Context) -> None:
     assert "Nothing traded" in text(inventory_page(InventoryStudy(idle, [idle], pairs), context))
 
 
+def race_of(*pairs: tuple[Lane, Lane], p: float = 0.001) -> Race:
+    """Each maker as an equal, and at the largest difference."""
+    entrants = {}
+    for equal, odd in pairs:
+        found = [paired_pnl(increments(odd.account, of), increments(equal.account, of), replications=50)
+                 for of in ("equity", "spread_capture")]  # fmt: skip
+        first = Entrant(equal.maker, 1.0, 1.0, equal.account, Standing(10, 0.5))
+        last = Entrant(equal.maker, 50.0, 1.0, odd.account, Standing(8, 0.9), found[0], found[1], p, p)
+        entrants[equal.name] = [first, last]
+    return Race((1.0, 50.0), entrants)
+
+
+def duel_of(first: Lane, second: Lane, latency: float, part: float) -> Duel:
+    pair = paired_pnl(first.increments, second.increments, replications=50)
+    share = Metric(value=part, low=part - 0.01, high=part + 0.01, n=600, blocks=60, null=0.5)
+    return Duel((1.0, latency), (first.account, second.account), share, pair, 500.0, 0.9)
+
+
+def study_of_makers(alone: list[Lane], together: list[Lane], by_latency: dict[float, list[Lane]]) -> CompetitionStudy:
+    one = together[0]
+    race = race_of(*((lane, lane) for lane in together))
+    duels = [duel_of(one, one, 1.0, 0.5), duel_of(one, one, 50.0, 0.41)]
+    return CompetitionStudy(alone, together, by_latency, race, race, one.account, duels)
+
+
 def test_competition(make: Make, context: Context) -> None:
     first, second = make("keeper", drift=0.1), make("jumper", drift=-0.3, seed=5, trades=100)
-    study = CompetitionStudy([first, first], [first, second], {1.0: [first, second], 50.0: [second, second]})
-    found = text(competition_page(study, context))
+    by_latency = {1.0: [first, first], 50.0: [second, second]}
+    study = study_of_makers([first, first], [first, second], by_latency)
+    page = competition_page(study, context)
+    found = text(page)
     assert "of the spread" in found
     assert "shared, not copied" in found
-    assert "P&L falls for 1 of 2 makers: keeper" in found
+    assert "2 of 2 makers trade less, and P&L falls for 2: keeper, keeper" in found
+    assert "the twin has 50.0% [49.0%, 51.0%] of it, at 50 ms against 1 ms 41.0% [40.0%, 42.0%]" in found
+    assert "betters the market" in render_page(page)
     assert sum(study.shares(study.together)) == pytest.approx(1)
-    poor = CompetitionStudy([second], [second], {1.0: [second]})
-    assert "nobody earns money" in text(competition_page(poor, context))
+    poor = study_of_makers([second], [second], {1.0: [second]})
+    assert "nobody earns money" in competition_verdict(poor, context).headline
     against = replace(second, account=replace(second.account, spread_capture=-1.0))
-    one = CompetitionStudy([first, against], [first, against], {1.0: [first, against]})
-    assert "Only keeper captured any spread" in text(competition_page(one, context))
-    none = CompetitionStudy([against], [against], {1.0: [against]})
-    assert "Nobody captured any spread" in text(competition_page(none, context))
+    one = study_of_makers([first, against], [first, against], {1.0: [first, against]})
+    assert "Only keeper captured any spread" in competition_verdict(one, context).headline
+    assert "Spread capture below zero" in split_figure([first, against], "USDT", "", "").caption
+    assert "below zero" not in split_figure([first], "USDT", "", "").caption
+    none = study_of_makers([against], [against], {1.0: [against]})
+    assert "Nobody captured any spread" in competition_verdict(none, context).headline
     idle = make("idle", trades=0)
-    nothing = CompetitionStudy([idle], [idle], {1.0: [idle]})
-    assert "Nothing traded" in text(competition_page(nothing, context))
+    nothing = study_of_makers([idle], [idle], {1.0: [idle]})
+    assert "Nothing traded" in competition_verdict(nothing, context).headline
+    assert "did not trade" in duel_sentence(nothing.duel_alone, nothing.duels)
     assert nothing.shares([idle]) == [0.0]
     assert lane_summary(first)["controlled"]
+
+
+def test_what_a_race_says(make: Make, context: Context) -> None:
+    rich, poor = make("rich", drift=0.3), make("poor", drift=-0.3, seed=3)
+    slower = make("rich", drift=-0.1, trades=100)
+    better = make("poor", drift=-0.1, seed=3, trades=200)
+    race = race_of((rich, slower), (poor, better))
+    said = race_sentence(race, slow=True, sure=0.95)
+    assert "At 50 ms among makers at 1 ms, a maker trades 25% to 50% of what it trades as an equal" in said
+    assert "P&L is lower for rich and higher for poor beyond chance" in said
+    assert "lose money" not in said
+    by_chance = race_sentence(race_of((rich, slower), (poor, better), p=0.2), slow=False, sure=0.95)
+    assert by_chance.startswith("At 1 ms among makers at 50 ms")
+    assert "P&L is no different beyond chance" in by_chance
+    assert "As equals 1 of 1 lose money" in race_sentence(race_of((poor, better)), slow=True, sure=0.95)
+    section = race_section(race, context, slow=True)
+    worth = section.items[-1]
+    assert isinstance(worth, Table)
+    assert [row[0] for row in worth.rows] == ["rich", "poor"]
+    assert "2 comparisons" in worth.caption
+    (entrants,) = ([found[0]] for found in race.entrants.values() if found[0].maker.name == "rich")
+    single = Race((1.0,), {"rich": entrants})
+    assert "one latency only" in race_sentence(single, slow=True, sure=0.95)
+    assert not [item for item in race_section(single, context, slow=False).items if item.kind == "note"][1:]
+    plain = race_summary(race)
+    assert [(one["name"], one["own_ms"], one["behind_a_maker"]) for one in plain][:2] == [
+        ("rich", 1.0, 0.5),
+        ("rich", 50.0, 0.9),
+    ]
+    assert plain[0]["pnl_more"] is None
+    assert plain[1]["pnl_more"]["p_corrected"] == 0.001
+
+
+def test_twins(make: Make, context: Context) -> None:
+    one, other = make("one"), make("other", trades=300)
+    duels = [duel_of(one, other, 1.0, 300 / 700)]
+    assert duel_sentence(one.account, duels).endswith("of it.")
+    table = duel_section(one.account, duels, context, "keeper").items[2]
+    assert isinstance(table, Table)
+    assert [row[1] for row in table.rows] == ["400", "400"]
+    assert table.rows[1][3] == "175%"
+    summary = duel_summary(one.account, duels)
+    assert summary["duels"][0]["twin_share"]["value"] == pytest.approx(3 / 7)
+    assert summary["alone"]["trades"] == 400
+
+
+def test_the_currency_of_equities(market: Callable[..., Any]) -> None:
+    read = market()
+    assert (read.currency(inverse=False), read.currency(inverse=True)) == ("USDT", "SIM")
+    known = {"nasdaq": "USD", "sse": "CNY", "mars": "quote currency"}
+    for exchange, currency in known.items():
+        stock = replace(read, instrument=structs.replace(read.instrument, exchange=exchange, symbol="GOOG"))
+        assert stock.currency(inverse=False) == currency
+
+
+def test_the_page_says_how_distances_were_chosen(make: Make, context: Context) -> None:
+    study = SymmetricStudy([make("tame")], make("limited"))
+    html = render_page(symmetric_page(study, context))
+    assert "0.5, 1, 2, 4 ticks" in html
+    assert "to span them" in html
+    assert "four times the volatility" in html
+    config = context.ground.config.replace(half_spreads=(3.0,))
+    given = replace(context, ground=replace(context.ground, config=config, distances=(3.0,)))
+    html = render_page(symmetric_page(study, given))
+    assert "3 ticks" in html
+    assert "the settings" in html
+    assert "four times the volatility" not in html
 
 
 def test_the_index_links_every_page(make: Make, context: Context) -> None:

@@ -53,6 +53,18 @@ DRAWINGS = {
     "intensity": lambda: studies.intensity(np.array([0.5, 1.5]), np.array([0.4, 0.1]), 0.7, 1.2),
     "quotes": lambda: studies.quotes({"a": (np.arange(-3, 4), -np.ones(7), np.ones(7))}),
     "curves_by": lambda: studies.curves_by([0.1, 1, 10], {"a": [0.1, 0.2, 0.3]}, "latency", "share", percent=True),
+    "curves_from_zero": lambda: studies.curves_by([0, 1, 10], {"a": [0.1, 0.2, 0.3]}, "latency", "share"),
+    "panels": lambda: studies.panels(
+        [0, 1, 10],
+        [
+            studies.Panel("share", {"a": [0.1, 0.2, 0.3], "b": [0.3, 0.2, 0.1]}, percent=True),
+            studies.Panel("P&L", {"a": [0.0, 1.0, 2.0]}, {"a": [(float("nan"), float("nan")), (0.5, 1.5), (1.0, 3.0)]}),
+            studies.Panel("fills", {"a": [3.0, 2.0, 1.0]}),
+            studies.Panel("more", {"a": [3.0, 2.0, 1.0]}),
+        ],
+        "latency",
+    ),
+    "stacked_volumes": lambda: studies.stacked_volumes(["a", "b"], {"one": [1.0, 2.0], "two": [0, 1]}, 1.0, "BTC"),
     "paths": lambda: studies.paths(_TS, {"a": _MID - _MID[0]}, "position", (-1.0, 1.0)),
 }
 

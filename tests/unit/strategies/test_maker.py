@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from marketprism.backtest.tape import Tape
 from marketprism.core.errors import ConfigError
 from marketprism.strategies.avellaneda_stoikov import quote_distances, stationary_distances
 from marketprism.strategies.glft import closed_form_distances
+from marketprism.strategies.order_size import median_trade
 from marketprism.strategies.runner import Simulation, simulate
 
 ONE = {"order_quantity": 1.0, "warmup_s": 10.0}
@@ -223,6 +225,9 @@ def test_order_quantity_defaults_to_the_median_trade(tape: Tape) -> None:
     run.run()
     sizes = run.engine.responses().filter(pl.col("status") == "new")["quantity"]
     assert sizes.unique().to_list() == pytest.approx([2.0])
+    assert median_trade(tape, 20.0) == 2.0
+    coarse = Tape(tape.events, tape.tick_size, Decimal(3))
+    assert median_trade(coarse, 20.0) == 3.0
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,10 @@ def test_positions_that_say_nothing() -> None:
     [
         ({"skews": []}, "skews was empty"),
         ({"skews": [0.0]}, "positive"),
+        ({"half_spreads": []}, "half_spreads was empty"),
+        ({"half_spreads": [-1.0]}, "half_spreads were"),
+        ({"latencies_ms": [-1.0]}, "latencies_ms were"),
+        ({"market": {"agent_latency_ms": [1.0, 2.0]}}, "latencies_ms"),
         ({"bar_s": 0}, "bar_s"),
         ({"calibration": 1}, "calibration"),
         ({"replications": 0}, "replications"),

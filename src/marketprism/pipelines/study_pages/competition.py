@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from marketprism.pipelines.backtest_sections.words import digits_for
-from marketprism.pipelines.study_pages.parts import Context, lane_table, page, split_figure, split_lead
+from marketprism.pipelines.study_pages.parts import Context, lane_table, page, split_figure, split_lead, ticks_a_unit
+from marketprism.pipelines.study_pages.race import duel_section, duel_sentence, race_section, race_sentence
 from marketprism.pipelines.texts import number, share
 from marketprism.report.document import Card, Document, Figure, Item, Note, Section, Table, Verdict
 from marketprism.report.figures import studies as draw
 from marketprism.studies.competition import CompetitionStudy
 
-__all__ = ["competition_page"]
+__all__ = ["competition_page", "competition_verdict"]
 
 
 def competition_page(study: CompetitionStudy, context: Context) -> Document:
     """Lay out the page."""
     shares = study.shares(study.together)
-    first = max(range(len(shares)), key=shares.__getitem__)
+    first = _first(shares)
     volume = [sum(lane.account.volume for lane in lanes) for lanes in (study.alone, study.together)]
     cards = [
         Card("Most of the spread", share(shares[first], 0), study.together[first].name),
@@ -23,11 +24,25 @@ def competition_page(study: CompetitionStudy, context: Context) -> Document:
         Card("Executions, together", f"{sum(lane.account.trades for lane in study.together):,}", "all makers"),
         Card("Volume left by sharing", share(volume[1] / volume[0], 0) if volume[0] else "–", "together over alone"),
     ]
-    sections = [_spread(study, context, shares), _crowding(study, context), _latency(study, context)]
-    return page(context, "Several makers in one queue", _verdict(study, context, shares, first), cards, sections)
+    sections = [
+        _spread(study, context, shares),
+        _crowding(study, context),
+        duel_section(study.duel_alone, study.duels, context, study.together[0].name),
+        race_section(study.slow, context, slow=True),
+        race_section(study.fast, context, slow=False),
+        _latency(study, context),
+    ]
+    return page(context, "Several makers in one queue", competition_verdict(study, context), cards, sections)
 
 
-def _verdict(study: CompetitionStudy, context: Context, shares: list[float], first: int) -> Verdict:
+def _first(shares: list[float]) -> int:
+    return max(range(len(shares)), key=shares.__getitem__)
+
+
+def competition_verdict(study: CompetitionStudy, context: Context) -> Verdict:
+    """Say who earns the spread, and what latency does."""
+    shares = study.shares(study.together)
+    first = _first(shares)
     if not any(lane.account.trades for lane in study.together):
         return Verdict("Nothing traded", ["No maker had an execution."], "bad")
     winner = study.together[first]
@@ -41,6 +56,8 @@ def _verdict(study: CompetitionStudy, context: Context, shares: list[float], fir
             f"Alone, the makers would trade {number(alone, digits_for(alone))} {context.base} in all; in one queue "
             f"they trade {number(together, digits_for(together))}: the market's trades are shared, not copied."
         ),
+        duel_sentence(study.duel_alone, study.duels),
+        race_sentence(study.slow, slow=True, sure=context.ground.config.confidence),
         _latency_sentence(study),
     ]
     lost = richest.account.pnl <= 0
@@ -58,9 +75,10 @@ def _latency_sentence(study: CompetitionStudy) -> str:
     latencies = list(study.by_latency)
     fast, slow = study.by_latency[latencies[0]], study.by_latency[latencies[-1]]
     lost = [a.name for a, b in zip(fast, slow, strict=True) if b.account.pnl < a.account.pnl]
+    fewer = sum(b.account.volume < a.account.volume for a, b in zip(fast, slow, strict=True))
     return (
-        f"From {latencies[0]:g} to {latencies[-1]:g} ms of latency, P&L falls for {len(lost)} of {len(fast)} makers"
-        f"{': ' + ', '.join(lost) if lost else ''}."
+        f"From {latencies[0]:g} to {latencies[-1]:g} ms of latency for all alike, {fewer} of {len(fast)} makers trade "
+        f"less, and P&L falls for {len(lost)}{': ' + ', '.join(lost) if lost else ''}."
     )
 
 
@@ -72,7 +90,7 @@ def _spread(study: CompetitionStudy, context: Context, shares: list[float]) -> S
             share(part),
             share(lane.account.fill_rate),
             number(lane.account.order_to_trade, 1),
-            number(_mean_spread(lane.account.spread_capture, lane.account.volume, context), 3),
+            number(ticks_a_unit(lane.account.spread_capture, lane.account, context), 3),
         ]
         for lane, part in zip(study.together, shares, strict=True)
     ]
@@ -93,12 +111,12 @@ def _spread(study: CompetitionStudy, context: Context, shares: list[float]) -> S
         "decide."
     )
     numbers = lane_table(study.together, context.unit, context.ground.quantity)
-    return Section("spread", "Who earns the spread", intro, [table, figure, numbers])
-
-
-def _mean_spread(captured: float, volume: float, context: Context) -> float:
-    scale = volume * float(context.ground.tape.tick_size) * context.ground.config.market.multiplier
-    return captured / scale if scale > 0 else float("nan")
+    note = Note(
+        "Makers see the book of the recording, not each other's quotes, which meet theirs in the exchange's queue: the "
+        "queue jumper betters the market's best price, not that of another maker.",
+        "plain",
+    )
+    return Section("spread", "Who earns the spread", intro, [table, note, figure, numbers])
 
 
 def _crowding(study: CompetitionStudy, context: Context) -> Section:
@@ -141,7 +159,10 @@ def _latency(study: CompetitionStudy, context: Context) -> Section:
     names = [lane.name for lane in study.together]
     pnl = {name: [study.by_latency[x][place].account.pnl for x in latencies] for place, name in enumerate(names)}
     spread = {name: [study.shares(study.by_latency[x])[place] for x in latencies] for place, name in enumerate(names)}
-    intro = "The same makers in one queue, all of them slower: quotes stand longer after the price has moved away."
+    intro = (
+        "The same makers in one queue, all of them slower: nobody gains a place by it, and quotes stand longer after "
+        "the price has moved away."
+    )
     items: list[Item] = [
         Note(_latency_sentence(study), "plain"),
         Figure(draw.curves_by(latencies, pnl, "one-way latency (ms)", f"P&L ({context.unit})"), "P&L against latency",
@@ -149,4 +170,4 @@ def _latency(study: CompetitionStudy, context: Context) -> Section:
         Figure(draw.curves_by(latencies, spread, "one-way latency (ms)", "share of the spread", percent=True),
                "Share of the spread against latency", "", wide=True),
     ]  # fmt: skip
-    return Section("latency", "Latency", intro, items)
+    return Section("latency", "All slower alike", intro, items)

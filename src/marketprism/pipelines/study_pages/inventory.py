@@ -84,7 +84,7 @@ def _positions(study: InventoryStudy, context: Context, tightest: Lane) -> Secti
         ["control", "time flat", "time at nine tenths of the largest", "second half over first", "comes back"],
         rows,
         "How positions behave",
-        "Comes back: a random walk is rejected at one percent (Dickey-Fuller).",
+        f"{_skews(study)}Comes back: a random walk is rejected at one percent (Dickey-Fuller).",
         text_columns=["control", "comes back"],
         wide=True,
     )
@@ -100,6 +100,11 @@ def _positions(study: InventoryStudy, context: Context, tightest: Lane) -> Secti
         table,
     ]  # fmt: skip
     return Section("positions", "Positions", intro, items)
+
+
+def _skews(study: InventoryStudy) -> str:
+    ticks = [f"{skew:g}" for skew in study.skews_ticks]
+    return f"The skews move the quotes by {' and '.join(ticks)} ticks for each order held. " if ticks else ""
 
 
 def _price(study: InventoryStudy, context: Context) -> Section:

@@ -27,9 +27,9 @@ def optimal_page(study: OptimalStudy, context: Context) -> Document:
     found = study.fit.intensity
     sigma, rate, k = (found.sigma, found.A, found.k) if found is not None else (math.nan,) * 3
     cards = [
-        Card("Volatility", number(sigma, 3), "ticks a root second"),
-        Card("Rate at the mid, A", number(rate, 3), "market orders a second and side"),
-        Card("Decay of fills, k", number(k, 3), "a tick"),
+        Card("Volatility", number(sigma, digits_for(sigma)), "ticks a root second"),
+        Card("Rate at the mid, A", number(rate, digits_for(rate)), "market orders a second and side"),
+        Card("Decay of fills, k", number(k, digits_for(k)), "a tick"),
         Card(f"Best P&L ({unit})", number(best.account.pnl, digits_for(best.account.pnl)), best.name),
     ]
     sections = [_fit(study), _frontier(study, context), _split(study, context)]
@@ -37,7 +37,7 @@ def optimal_page(study: OptimalStudy, context: Context) -> Document:
 
 
 def _best(lanes: list[Lane]) -> Lane:
-    return max(lanes, key=lambda lane: lane.account.pnl)
+    return max([lane for lane in lanes if lane.account.trades] or lanes, key=lambda lane: lane.account.pnl)
 
 
 def _verdict(study: OptimalStudy, context: Context, best: Lane, plain: Lane) -> Verdict:
@@ -121,7 +121,8 @@ def _fit(study: OptimalStudy) -> Section:
 
 
 def _with_error(value: float, error: float) -> str:
-    return f"{number(value, 4)} ± {number(2 * error, 4)}"
+    digits = digits_for(2 * error)
+    return f"{number(value, digits)} ± {number(2 * error, digits)}"
 
 
 def _answer(found: IntensityFit) -> Note:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from marketprism.backtest.result import AccountReport
 from marketprism.core.instrument import Instrument
 from marketprism.core.timebase import format_ns
 from marketprism.pipelines.backtest_sections.basis import definitions_section, exchange_facts
@@ -17,7 +21,7 @@ from marketprism.report.document import Document, Facts, Figure, Section, Table,
 from marketprism.report.figures.studies import split_bars
 from marketprism.studies.lanes import Ground, Lane
 
-__all__ = ["Context", "assumptions", "lane_summary", "lane_table", "page", "split_figure", "split_lead"]
+__all__ = ["Context", "assumptions", "lane_summary", "lane_table", "page", "split_figure", "split_lead", "ticks_a_unit"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,11 @@ def split_figure(lanes: Sequence[Lane], unit: str, title: str, caption: str) -> 
         "inventory": [lane.account.inventory_pnl for lane in lanes],
         "fees": [-lane.account.fees for lane in lanes],
     }
+    if any(lane.account.spread_capture < 0 for lane in lanes):
+        caption += (
+            " Spread capture below zero: fills at prices that the mid had passed already, while the quote waited for "
+            "its maker's next decision."
+        )
     return Figure(split_bars([lane.name for lane in lanes], parts, unit), title, caption, wide=True)
 
 
@@ -116,6 +125,13 @@ def lane_table(
     return Table(columns, rows, title, told, text_columns=["maker"], wide=True)
 
 
+def ticks_a_unit(amount: float, account: AccountReport, context: Context) -> float:
+    """Return an amount for each unit that an account traded, in ticks of the price; NaN where nothing traded."""
+    mid = float(np.mean(account.equity["mid"].to_numpy()))
+    worth = account.value * float(context.ground.tape.tick_size) / mid
+    return amount / worth if worth > 0 else math.nan
+
+
 def lane_summary(lane: Lane) -> dict[str, Any]:
     """Return a lane as plain data."""
     return {
@@ -130,6 +146,16 @@ def lane_summary(lane: Lane) -> dict[str, Any]:
     }
 
 
+def _list(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _chosen(context: Context) -> str:
+    if context.ground.config.half_spreads is not None:
+        return "the settings"
+    return "spread and volatility of the whole tape, to span them"
+
+
 def assumptions(context: Context) -> Section:
     """Lay out what every number of a page rests on."""
     config, market = context.ground.config, context.market
@@ -138,6 +164,8 @@ def assumptions(context: Context) -> Section:
         [
             ("order quantity", f"{context.ground.quantity:g} {context.base}"),
             ("warm-up", seconds_text(config.warmup_s)),
+            ("distances of symmetric makers", f"{_list(context.ground.distances)} ticks"),
+            ("chosen by", _chosen(context)),
             ("hard limit, where there is one", f"{config.max_inventory:g} orders"),
             ("instrument", context.instrument.key),
             ("tick, lot", f"{market.tape.tick_size}, {market.tape.lot_size}"),

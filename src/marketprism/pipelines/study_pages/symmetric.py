@@ -25,7 +25,11 @@ def symmetric_page(study: SymmetricStudy, context: Context) -> Document:
     cards = [
         Card(f"Busiest: {lane.name}", f"{account.trades:,}", "executions"),
         Card(f"P&L ({unit})", number(account.pnl, digits_for(account.pnl)), "", "bad" if account.pnl < 0 else "plain"),
-        Card("Spread eaten up", _eaten(lane), "by adverse selection within a second"),
+        Card(
+            "Spread eaten up",
+            _eaten(lane),
+            "by adverse selection within a second" if account.spread_capture > 0 else "none was captured",
+        ),
         Card("Largest position", number(held, 0), "orders"),
     ]
     sections = [_pnl(study, context), _inventory(study, context), _adverse(study)]
@@ -67,6 +71,11 @@ def _pnl(study: SymmetricStudy, context: Context) -> Section:
         "Quotes stand at a fixed distance on both sides of the mid, whatever is held. Wider quotes earn more each time "
         "and are hit less often, by those who know more."
     )
+    if context.ground.config.half_spreads is None:
+        intro += (
+            " The distances go from half the typical spread to four times the volatility of a second on these data: a "
+            "grid to look at, not tuned to what it earned."
+        )
     figure = split_figure(lanes, context.unit, "Where the P&L comes from", "Bars add up to the mark.")
     return Section("pnl", "P&L by distance", intro, [figure, lane_table(lanes, context.unit, context.ground.quantity)])
 
@@ -113,7 +122,7 @@ def _adverse(study: SymmetricStudy) -> Section:
     horizon, mean, error = worst[name]
     sure = mean < -2 * error
     said = (
-        f"Worst: {name}, {number(mean, 3)} ticks {horizon:g} s after a fill"
+        f"Worst: {name}, {number(mean, digits_for(mean))} ticks {horizon:g} s after a fill"
         f"{', beyond two standard errors' if sure else ', within two standard errors of zero'}."
     )
     figure = Figure(draw.markouts(curves, "ticks", wide=True), "Mark-out by horizon",
