@@ -83,9 +83,10 @@ def test_lanes_with_a_factor_and_the_ledger(tmp_path: Path) -> None:
 
 def test_nothing_traded_is_said_loudly(tmp_path: Path) -> None:
     done = call(
-        "backtest", "symmetric", "--source", SIM, "--out", str(tmp_path), *FAST, "--set", "half_spread_ticks=500"
+        "backtest", "symmetric", "--source", SIM, "--out", str(tmp_path), *FAST, "--set", "half_spread_ticks=40"
     )
-    assert "NOTHING TRADED" in done.output
+    assert done.exit_code == 1
+    assert re.search(r"NOTHING TRADED: \d+ orders sent( \(\d+ ended by \w+\))?, no execution", done.output)
     found = json.loads((tmp_path / "summary.json").read_text())
     assert found["nothing_traded"]
     assert found["trades"] == 0

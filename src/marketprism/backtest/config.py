@@ -23,6 +23,7 @@ _STRICT = (
     "maintenance_margin",
     "liquidation_fee_bps",
 )
+_MOST_MS = 86_400_000.0
 _QUEUES = {model.name.lower(): model for model in QueueModel}
 
 
@@ -118,6 +119,8 @@ class MarketConfig(Config, frozen=True):
                 raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must not be negative")
         if not all(math.isfinite(latency) and latency >= 0 for latency in self.agent_latency_ms):
             raise ConfigError(f"agent_latency_ms was {self.agent_latency_ms}", hint="finite, not negative")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed was {self.seed}", hint="from 0 to 2^63 - 1")
         if self.maintenance_margin >= 1:
             raise ConfigError(f"maintenance_margin was {self.maintenance_margin}", hint="a share below 1")
         if [tier.value for tier in self.fee_tiers] != sorted(tier.value for tier in self.fee_tiers):
@@ -125,6 +128,12 @@ class MarketConfig(Config, frozen=True):
         for name in ("cancel_latency_ms", "modify_latency_ms"):
             if getattr(self, name) is not None and not math.isfinite(getattr(self, name)):
                 raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be finite")
+        for name in ("entry", "response", "cancel", "modify"):
+            if abs(getattr(self, f"{name}_latency_ms") or 0.0) > _MOST_MS:
+                raise ConfigError(
+                    f"{name}_latency_ms was {getattr(self, f'{name}_latency_ms'):g}",
+                    hint=f"at most {_MOST_MS:g}, a day",
+                )
         for name in ("queue_exponent", "multiplier", "rate_interval_ms"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be positive")

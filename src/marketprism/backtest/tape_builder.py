@@ -371,7 +371,7 @@ class TapeBuilder:
         if not self._count:
             raise DataError(
                 f"{self.instrument.key}: no book began in {self.report.rows} rows (left out: {self.report.left_out})",
-                hint='a recording without a snapshot needs book=BookConfig(start="first_update")',
+                hint='give book data; with no snapshot BookConfig(start="first_update"), --set tape.start=first_update',
             )
         latency = self._clocks()
         self._pay(latency)

@@ -55,7 +55,8 @@ def command(
 ) -> None:
     """Replay a source with STRATEGY on it: a name of `marketprism strategies list`, or your own path.py:Name.
 
-    Writes report.html, summary.json, orders.parquet (every answer of the exchange) and fills.parquet.
+    Writes report.html, summary.json, orders.parquet (every answer of the exchange) and fills.parquet. Where nothing
+    traded the exit code is 1, and the report shows why.
     """
     from marketprism.pipelines.backtest import backtest
     from marketprism.pipelines.backtest_config import load_lanes, split_settings
@@ -79,8 +80,10 @@ def command(
         )
     if as_json:
         echo_json(result.summary)
-        return
-    from marketprism.pipelines.backtest_text import backtest_lines
+    else:
+        from marketprism.pipelines.backtest_text import backtest_lines
 
-    for line in backtest_lines(result):
-        click.secho(line, fg="red" if line.startswith("NOTHING") else None)
+        for line in backtest_lines(result):
+            click.secho(line, fg="red" if line.startswith("NOTHING") else None)
+    if result.summary["nothing_traded"]:
+        raise SystemExit(1)

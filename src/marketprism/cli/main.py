@@ -68,5 +68,5 @@ def main() -> None:
         if not isinstance(error, MarketPrismError):
             raise
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(str(error), err=True)
+        click.echo(" ".join(str(error).split()), err=True)
         sys.exit(1)

@@ -84,5 +84,7 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     "did you mean 'lobster'?"
     """
     known = sorted(choices)
+    if not known:
+        return "there is none"
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"

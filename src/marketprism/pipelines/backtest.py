@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,23 +17,26 @@ from marketprism.backtest.fills import fills
 from marketprism.backtest.result import AccountReport, summarize
 from marketprism.backtest.signals import SignalTape
 from marketprism.core.config import config_hash
-from marketprism.core.errors import ConfigError
+from marketprism.core.errors import ConfigError, DataError
 from marketprism.evaluate.trials import Trials
 from marketprism.ingest.source import Source
 from marketprism.pipelines.backtest_config import BacktestConfig
 from marketprism.pipelines.backtest_document import backtest_document, backtest_headline
 from marketprism.pipelines.backtest_replay import Replay, increments_of
 from marketprism.pipelines.backtest_summary import backtest_summary
-from marketprism.pipelines.files import json_bytes, write_files
+from marketprism.pipelines.files import check_folder, json_bytes, write_files
 from marketprism.pipelines.gate_side import open_side
-from marketprism.pipelines.market_tape import MarketTape, factor_signals, prediction_signals, read_market
+from marketprism.pipelines.market_tape import MarketTape, check_market, factor_signals, prediction_signals, read_market
 from marketprism.pipelines.run_ledger import trials_on
 from marketprism.pipelines.runtime import Say, silent
 from marketprism.report.page import render_page
 from marketprism.store.ledger import Ledger, Trial
 from marketprism.strategies.registry import find_strategy
 from marketprism.strategies.runner import simulate
-from marketprism.strategies.user import load_strategy
+from marketprism.strategies.user import check_user, load_strategy, own_errors
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["BacktestResult", "backtest"]
 
@@ -103,13 +106,15 @@ def backtest(
     Raises
     ------
     MarketPrismError
-        The source, the strategy, a parameter or the folder cannot be used.
+        The source, the strategy, a parameter or the folder cannot be used; no lane sent an order; or none was executed
+        on a source without trades.
     """
     config = config or BacktestConfig()
     if signal and predictions:
         raise ConfigError("both factors and predictions were given as signals", hint="choose one of the two")
     sets = [{**(parameters or {}), **lane} for lane in lanes] or [dict(parameters or {})]
-    _check(strategy, sets)
+    _check(strategy, sets, numbered=bool(lanes))
+    check_folder(out)
     side = open_side(predictions) if predictions else None
     started = time.perf_counter()
     market = read_market(source, config.tape, config.engine if signal else None, say)
@@ -144,16 +149,21 @@ def _replay(
 ) -> Replay:
     """Run all lanes, account for them and judge them."""
     say("replay")
-    engine = simulate(
-        [market.tape],
-        strategy,
-        lanes,
-        markets=(config.market,),
-        mode=config.mode,
-        interval_ms=config.interval_ms,
-        signals=seen,
-        risk=config.risk,
-    )
+    crosses = config.market.fill_on_cross or config.mode == "compat"
+    check_market(market, source.spec, trades=":" not in strategy and not crosses)
+    with own_errors(strategy):
+        engine = simulate(
+            [market.tape],
+            strategy,
+            lanes,
+            markets=(config.market,),
+            mode=config.mode,
+            interval_ms=config.interval_ms,
+            signals=seen,
+            risk=config.risk,
+        )
+    orders = engine.responses()
+    _refuse_nothing(strategy, source, market, orders)
     say("accounts")
     accounts = summarize(engine, markout_s=config.markout_s, bar_s=config.bar_s)
     trials = _record(ledger, strategy, lanes, config, market, source, accounts)
@@ -166,11 +176,22 @@ def _replay(
         ingest=source.report,
         accounts=accounts,
         records=_judge(accounts, trials, config),
-        orders=engine.responses(),
+        orders=orders,
         fills=fills(engine),
         trials=trials,
         signals=() if seen is None else seen.names,
     )
+
+
+def _refuse_nothing(strategy: str, source: Source, market: MarketTape, orders: pl.DataFrame) -> None:
+    """Refuse a replay that says nothing of the strategy: it sent no order, or there was nobody to trade with."""
+    if not orders.height:
+        first, last = market.span()
+        raise DataError(
+            f"{strategy} sent no order in the {(last - first) / 1e9:,.0f} s of {source.spec}",
+            hint="see its distances, conditions and warm-up, or give a longer source",
+        )
+    check_market(market, source.spec, trades=not (orders["executed"] > 0).any())
 
 
 def _judge(accounts: Sequence[AccountReport], trials: Trials, config: BacktestConfig) -> list[TrackRecord]:
@@ -186,14 +207,22 @@ def _judge(accounts: Sequence[AccountReport], trials: Trials, config: BacktestCo
     )
 
 
-def _check(strategy: str, lanes: Sequence[Mapping[str, Any]]) -> None:
+def _check(strategy: str, lanes: Sequence[Mapping[str, Any]], *, numbered: bool) -> None:
     """Refuse unknown strategies and settings before anything is read."""
-    for lane in lanes:
+    for number, lane in enumerate(lanes, 1):
         name = str(lane.get("strategy", strategy))
-        if ":" in name:
-            load_strategy(name)
-        else:
-            find_strategy(name).config.from_mapping({key: value for key, value in lane.items() if key != "strategy"})
+        values = {key: value for key, value in lane.items() if key != "strategy"}
+        try:
+            if ":" in name:
+                own = load_strategy(name)
+                with own_errors(name):
+                    check_user(own, values)
+            else:
+                find_strategy(name).config.from_mapping(values)
+        except ConfigError as error:
+            if not numbered:
+                raise
+            raise ConfigError(f"lane {number}: {error}") from error
 
 
 def _trial_hash(config: BacktestConfig, strategy: str, lane: Mapping[str, Any]) -> str:

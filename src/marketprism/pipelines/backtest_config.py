@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from marketprism.core.config import Config
 from marketprism.core.errors import ConfigError
 from marketprism.factors.config import EngineConfig
 from marketprism.pipelines.market_tape import TapeConfig
-from marketprism.pipelines.settings import merge, parse_setting
+from marketprism.pipelines.settings import merge, parse_setting, read_yaml
 
 __all__ = ["BacktestConfig", "load_lanes", "split_settings"]
 
 _MOST_LANES = 1_000
+_DAY_S = 86_400.0
 
 
 class BacktestConfig(Config, frozen=True):
@@ -66,11 +68,13 @@ class BacktestConfig(Config, frozen=True):
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        for name in ("interval_ms", "bar_s"):
-            if not 0 < getattr(self, name) < 1e12:
-                raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be positive")
-        if not self.markout_s or min(self.markout_s) <= 0:
+        for name, least, most in (("interval_ms", 1e-6, _DAY_S * 1e3), ("bar_s", 1e-3, _DAY_S)):
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"{name} was {getattr(self, name):g}", hint=f"from {least:g} to {most:g}, a day")
+        if not self.markout_s or not all(0 < horizon < math.inf for horizon in self.markout_s):
             raise ConfigError(f"markout_s was {list(self.markout_s)}", hint="give positive seconds")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed was {self.seed}", hint="from 0 to 2^63 - 1")
         if self.replications < 1:
             raise ConfigError(f"replications was {self.replications}", hint="it must be at least 1")
         if not 0.5 < self.confidence < 1:
@@ -104,6 +108,8 @@ def split_settings(settings: Sequence[str], seed: int | None = None) -> tuple[Ba
         first, *rest = key.split(".")
         if first == "strategy" and rest:
             parameters[".".join(rest)] = value
+        elif key == "strategy":
+            raise ConfigError(f"--set {setting}", hint="the strategy is the command's argument, or a key of a lane")
         elif first in known:
             for part in reversed(rest):
                 value = {part: value}
@@ -121,37 +127,54 @@ def load_lanes(path: Path) -> list[dict[str, Any]]:
     ConfigError
         The file cannot be read, is none of that, or holds no parameter set or more than a thousand.
     """
+    hint = "--lanes takes a YAML, JSON or CSV file"
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}", hint="--lanes takes a YAML, JSON or CSV file") from error
-    lanes = _csv_lanes(text) if path.suffix.lower() == ".csv" else _yaml_lanes(path, text)
+        raise ConfigError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}", hint=hint) from error
+    if not text.strip():
+        raise ConfigError(f"{path} is empty", hint=hint)
+    lanes = _csv_lanes(path, text) if path.suffix.lower() == ".csv" else _yaml_lanes(path, text)
     if not lanes:
         raise ConfigError(f"{path} holds no parameter set", hint="write one row or list entry for each lane")
     if len(lanes) > _MOST_LANES:
         raise ConfigError(f"{path} holds {len(lanes):,} parameter sets", hint=f"at most {_MOST_LANES:,} in one replay")
+    for number, lane in enumerate(lanes, 1):
+        if not all(isinstance(key, str) for key in lane):
+            raise ConfigError(f"{path}, lane {number}: keys were {list(lane)}", hint="name parameters of the strategy")
     return lanes
 
 
-def _csv_lanes(text: str) -> list[dict[str, Any]]:
-    import yaml
-
-    rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
-    return [{key: yaml.safe_load(value) for key, value in row.items() if key and value} for row in rows]
+def _csv_lanes(path: Path, text: str) -> list[dict[str, Any]]:
+    """Return a lane for each row; an empty cell leaves its parameter at the default."""
+    rows = csv.reader(text.splitlines(), skipinitialspace=True)
+    header = next(rows)
+    if "" in header or len(set(header)) < len(header):
+        raise ConfigError(f"{path}, line 1: columns were {header}", hint="name each parameter once")
+    lanes = []
+    for row in rows:
+        if not row:
+            continue
+        where = f"{path}, line {rows.line_num}"
+        if len(row) != len(header):
+            raise ConfigError(f"{where}: {len(row)} cells in {len(header)} columns", hint=f"give {', '.join(header)}")
+        cells = zip(header, row, strict=True)
+        hint = "write a number, true or a list"
+        lanes.append({key: read_yaml(cell, f"{where}, {key}", hint) for key, cell in cells if cell})
+    return lanes
 
 
 def _yaml_lanes(path: Path, text: str) -> list[dict[str, Any]]:
-    import yaml
-
     hint = "write a list of mappings, or a mapping of parameters to lists of values"
-    try:
-        loaded = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {error}", hint=hint) from error
+    loaded = read_yaml(text, str(path), hint)
     if isinstance(loaded, Mapping):
-        if not all(isinstance(values, list) for values in loaded.values()):
-            raise ConfigError(f"{path} holds a mapping whose values are no lists", hint=hint)
+        scalars = [str(key) for key, values in loaded.items() if not isinstance(values, list)]
+        if scalars:
+            raise ConfigError(f"{path}: {scalars[0]} has no list of values", hint=hint)
         return [dict(zip(loaded, values, strict=True)) for values in itertools.product(*loaded.values())]
-    if not isinstance(loaded, list) or not all(isinstance(entry, Mapping) for entry in loaded):
-        raise ConfigError(f"{path} holds a {type(loaded).__name__}", hint=hint)
+    if not isinstance(loaded, list):
+        raise ConfigError(f"{path} holds {loaded!r:.40}", hint=hint)
+    for number, entry in enumerate(loaded, 1):
+        if not isinstance(entry, Mapping):
+            raise ConfigError(f"{path}, lane {number}, was {entry!r:.40}", hint=hint)
     return [dict(entry) for entry in loaded]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from marketprism.pipelines.backtest import BacktestResult
 from marketprism.pipelines.backtest_sections.words import digits_for, lane_names
 from marketprism.pipelines.texts import interval, number, plural, share
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["backtest_lines"]
 
@@ -21,8 +25,12 @@ def backtest_lines(result: BacktestResult) -> Iterator[str]:
         f"  {plural(market.report.events, 'event')}, {plural(market.report.trades, 'trade')} of the market, "
         f"{plural(market.report.gaps, 'gap')}; {plural(len(replay.lanes), 'lane')}"
     )
+    if replay.ingest.rejected:
+        reasons = ", ".join(f"{entry.count:,} {why}" for why, entry in sorted(replay.ingest.rejected.items()))
+        yield f"  records rejected: {reasons}"
     if not account.trades:
-        yield f"NOTHING TRADED: {plural(account.orders, 'order')} sent, no execution; see the report"
+        sent = f"{plural(account.orders, 'order')} sent{_refused(replay.orders)}"
+        yield f"NOTHING TRADED: {sent}, no execution; see the report"
     else:
         digits = digits_for(account.pnl, account.spread_capture, account.inventory_pnl)
         if len(replay.lanes) > 1:
@@ -39,3 +47,9 @@ def backtest_lines(result: BacktestResult) -> Iterator[str]:
             f"positive Sharpe ratio is {share(record.dsr)}"
         )
     yield f"  {result.out / 'report.html'} in {result.seconds:.1f} s"
+
+
+def _refused(orders: pl.DataFrame) -> str:
+    """Say the commonest reason of refusals and expiries, if any."""
+    counts = orders.filter(orders["reason"] != "none")["reason"].value_counts(sort=True)
+    return f" ({counts['count'][0]:,} ended by {counts['reason'][0]})" if counts.height else ""

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from marketprism.backtest.codes import TapeFlag, TapeKind
 from marketprism.backtest.tape import Tape
 from marketprism.backtest.tape_builder import tape_from_source
 from marketprism.core.block import EventBlock
-from marketprism.core.errors import ConfigError, DataError, MarketPrismError, did_you_mean
+from marketprism.core.errors import ConfigError, DataError, did_you_mean
 from marketprism.core.timebase import NS
 from marketprism.ingest.source import Source
 from marketprism.pipelines.compare_document import compare_document
+from marketprism.pipelines.files import check_folder, json_bytes, write_files
 from marketprism.pipelines.runtime import Say, silent
 from marketprism.report.page import render_page
 from marketprism.simulate.calibrate import CALIBRATIONS, calibrate
@@ -181,9 +181,16 @@ def compare_markets(
     for name in chosen:
         if name not in CALIBRATIONS:
             raise ConfigError(f"model was {name!r}", hint=did_you_mean(name, CALIBRATIONS))
+    if not minutes > 0:
+        raise ConfigError(f"minutes was {minutes}", hint="positive")
+    if out is not None:
+        check_folder(out)
     say("read", None, source.spec)
-    flow = order_flow(record_source(source, minutes=minutes, symbol=symbol))
-    facts = {"source": stylised_facts(flow)}
+    try:
+        flow = order_flow(record_source(source, minutes=minutes, symbol=symbol))
+        facts = {"source": stylised_facts(flow)}
+    except DataError as error:
+        raise DataError(f"{source.spec}: {error}") from error
     calibrations: dict[str, Calibration] = {}
     failed: dict[str, str] = {}
     for place, name in enumerate(chosen):
@@ -249,20 +256,16 @@ def _finite(value: float) -> float | None:
 
 
 def _write(out: Path, result: MarketComparison) -> None:
-    try:
-        (out / "models").mkdir(parents=True, exist_ok=True)
-        for old in (out / "models").glob("*.json"):
+    models = {f"models/{name}.json": found.config.to_mapping() for name, found in result.calibrations.items()}
+    write_files(
+        out,
+        {
+            **{name: json_bytes(values) for name, values in models.items()},
+            "facts.parquet": result.table,
+            "summary.json": json_bytes(result.summary),
+            "report.html": result.html,
+        },
+    )
+    for old in (out / "models").glob("*.json"):
+        if f"models/{old.name}" not in models:
             old.unlink()
-        for name, found in result.calibrations.items():
-            (out / "models" / f"{name}.json").write_bytes(_json(found.config.to_mapping()))
-        (out / "report.html").write_text(result.html, encoding="utf-8")
-        (out / "summary.json").write_bytes(_json(result.summary))
-        result.table.write_parquet(out / "facts.parquet")
-    except OSError as error:
-        raise MarketPrismError(
-            f"{out} could not be written: {error}", hint="check the path and the free space"
-        ) from error
-
-
-def _json(value: Any) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"

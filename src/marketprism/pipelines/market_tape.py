@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Literal
 
+from marketprism.backtest.codes import TapeKind
 from marketprism.backtest.signals import SignalTape, signal_tape
 from marketprism.backtest.tape import Tape
 from marketprism.backtest.tape_builder import TapeBuilder, TapeReport
 from marketprism.book.config import BookConfig
 from marketprism.core.config import Config
-from marketprism.core.errors import ConfigError, SourceError, did_you_mean
+from marketprism.core.errors import ConfigError, DataError, SourceError, did_you_mean
 from marketprism.core.instrument import Instrument
 from marketprism.factors.config import EngineConfig
 from marketprism.factors.engine import FactorEngine
@@ -25,9 +26,11 @@ from marketprism.pipelines.runtime import Say, silent
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["MarketTape", "TapeConfig", "factor_signals", "prediction_signals", "read_market"]
+__all__ = ["MarketTape", "TapeConfig", "check_market", "factor_signals", "prediction_signals", "read_market"]
 
 _NS_PER_MS = 1_000_000
+_KIND = 63
+_DAY_MS = 86_400_000.0
 _CURRENCIES = {"nasdaq": "USD", "us": "USD", "sse": "CNY", "szse": "CNY"}
 """Quote currencies of equities, whose symbols do not name any, by exchange."""
 
@@ -42,8 +45,8 @@ class TapeConfig(Config, frozen=True):
     base_latency_ms : float
         Where the receive clock is behind the exchange clock, all receive times are moved so that the fastest event
         took this long.
-    lot : str, optional
-        Lot size as a decimal; None: that of the instrument, or the smallest step of the quantities seen.
+    lot : str or float, optional
+        Lot size, a decimal; None: that of the instrument, or the smallest step of the quantities seen.
     levels : int, optional
         Best levels of each side to keep; None: all.
     start : {"snapshot", "first_update"}
@@ -52,9 +55,15 @@ class TapeConfig(Config, frozen=True):
 
     feed_latency_ms: float | None = None
     base_latency_ms: float = 1.0
-    lot: str | None = None
+    lot: str | float | None = None
     levels: int | None = None
     start: Literal["snapshot", "first_update"] = "snapshot"
+
+    def __post_init__(self) -> None:
+        for name in ("feed_latency_ms", "base_latency_ms"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= _DAY_MS:
+                raise ConfigError(f"tape.{name} was {value:g}", hint=f"from 0 to {_DAY_MS:g}, a day")
 
     def builder(self, instrument: Instrument) -> TapeBuilder:
         """Return the builder that it describes.
@@ -65,7 +74,7 @@ class TapeConfig(Config, frozen=True):
             A value is out of range, or ``lot`` is no decimal.
         """
         try:
-            lot = None if self.lot is None else Decimal(self.lot)
+            lot = None if self.lot is None else Decimal(str(self.lot))
         except InvalidOperation as error:
             raise ConfigError(f"lot was {self.lot!r}", hint="write a decimal, such as 0.001") from error
         feed = self.feed_latency_ms
@@ -144,8 +153,40 @@ def read_market(
             frames.append(chain.push(block))
         say("source", None, f"{builder.report.rows:,} rows")
     frame = pl.concat([*frames, chain.flush()]) if chain is not None else None
-    tape, report = builder.finish(), builder.report
+    try:
+        tape, report = builder.finish(), builder.report
+    except DataError as error:
+        raise DataError(f"{source.spec}: {error}") from error
     return MarketTape(instrument, tape, report, digest.hexdigest(), frame)
+
+
+def check_market(market: MarketTape, source: str, *, trades: bool = True) -> None:
+    """Refuse a market that nobody can make.
+
+    Parameters
+    ----------
+    market : MarketTape
+        What was read.
+    source : str
+        Its text, for the message.
+    trades : bool, default True
+        Trades are needed; not where the other side's best fills resting orders, nor by those who take.
+
+    Raises
+    ------
+    DataError
+        Its book has one side only, or it has no trades.
+    """
+    kinds = market.tape.events["kind"] & _KIND
+    for kind, name in ((TapeKind.BID, "bid"), (TapeKind.ASK, "ask")):
+        if not (kinds == kind).any():
+            raise DataError(f"{source} holds no {name}", hint="a market needs both sides: name the book data too")
+    if trades and not market.report.trades:
+        left = ", ".join(f"{n:,} {why}" for why, n in sorted(market.report.left_out.items())) or "nothing"
+        raise DataError(
+            f"{source} holds no trade that a tape can use (left out: {left})",
+            hint="trades fill resting orders: name the file of trades too (or see market.fill_on_cross)",
+        )
 
 
 def factor_signals(market: MarketTape, columns: Sequence[str]) -> SignalTape:

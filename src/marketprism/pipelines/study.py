@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,21 @@ import numpy as np
 import marketprism
 from marketprism.backtest.signals import SignalTape
 from marketprism.buckets.config import BucketConfig
+from marketprism.core.errors import ConfigError
 from marketprism.core.timebase import format_ns
 from marketprism.factors.config import EngineConfig
 from marketprism.ingest.source import Source
 from marketprism.pipelines.backtest_summary import plain
-from marketprism.pipelines.files import json_bytes, write_files
+from marketprism.pipelines.files import check_folder, json_bytes, write_files
 from marketprism.pipelines.gate_side import Side, open_side
-from marketprism.pipelines.market_tape import MarketTape, TapeConfig, factor_signals, prediction_signals, read_market
+from marketprism.pipelines.market_tape import (
+    MarketTape,
+    TapeConfig,
+    check_market,
+    factor_signals,
+    prediction_signals,
+    read_market,
+)
 from marketprism.pipelines.runtime import Say, silent
 from marketprism.pipelines.settings import merge, parse_setting
 from marketprism.pipelines.study_pages.competition import competition_page
@@ -91,8 +99,13 @@ def load_study_config(settings: Sequence[str] = (), seed: int | None = None) -> 
         for part in reversed(key.split(".")):
             value = {part: value}
         merge(values, value)
-    tape = TapeConfig.from_mapping(values.pop("tape"))
-    return StudyConfig.from_mapping(values), tape
+    tape = values.pop("tape")
+    if not isinstance(tape, Mapping):
+        raise ConfigError(f"tape was {tape!r}", hint="write tape.key=value, such as tape.levels=5")
+    config = StudyConfig.from_mapping(values)
+    if config.seed < 0:
+        raise ConfigError(f"seed was {config.seed}", hint="0 or more")
+    return config, TapeConfig.from_mapping(tape)
 
 
 def study_making(
@@ -128,9 +141,9 @@ def study_making(
     """
     config = config or StudyConfig()
     side = open_side(predictions) if predictions else None
+    check_folder(out)
     started = time.perf_counter()
-    engine = EngineConfig(buckets=BucketConfig(policy="time", t_target_s=config.signal_bucket_s), families=_FAMILIES)
-    market = read_market(source, tape, engine, say)
+    market = _market(source, config, tape, say)
     quantity = config.order_quantity or median_trade(market.tape, config.warmup_s)
     ground = Ground(market.tape, config, quantity, distances=config.half_spreads or _distances(market))
     signals, predicted = _signals(market, config, side)
@@ -175,6 +188,14 @@ def study_making(
     files = {f"{name}.html": render_page(document) for name, document in documents.items()}
     write_files(out, {**files, "summary.json": json_bytes(summary)})
     return StudyResult(pages, summary, out, time.perf_counter() - started)
+
+
+def _market(source: Source, config: StudyConfig, tape: TapeConfig | None, say: Say) -> MarketTape:
+    """Read a source with its factor rows."""
+    engine = EngineConfig(buckets=BucketConfig(policy="time", t_target_s=config.signal_bucket_s), families=_FAMILIES)
+    market = read_market(source, tape, engine, say)
+    check_market(market, source.spec, trades=not config.market.fill_on_cross)
+    return market
 
 
 def _symmetric(ground: Ground, context: Context) -> tuple[Document, Sequence[Lane], dict[str, Any]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["MakerArrays"]
 
 _NS = 1_000_000_000
+_MOST_LOTS = 2.0**52
 
 
 class MakerArrays:
@@ -76,11 +77,11 @@ class MakerArrays:
             lasts = (heard[-1] - heard[0]) / _NS if heard.size else 0.0
             raise ConfigError(
                 f"warmup_s was {config.warmup_s:g}, the tape of {tape.key or 'a market'} lasts {lasts:g} s",
-                hint="nothing would be quoted: shorten the warm-up",
+                hint="nothing would be quoted: shorten the warm-up, or give a longer source",
             )
         lot = float(tape.lot_size)
         quantity = config.order_quantity or median_trade(tape, config.warmup_s)
-        if abs(quantity / lot - round(quantity / lot)) > 1e-6 or quantity < 0.5 * lot:
+        if abs(quantity / lot - round(quantity / lot)) > 1e-6 or not 0.5 < quantity / lot < _MOST_LOTS:
             raise ConfigError(f"order_quantity was {quantity:g}", hint=f"a multiple of the lot, {tape.lot_size}")
         for name, value in config.plan(quantity).items():
             self.plans[row][name] = value
@@ -116,7 +117,10 @@ def _columns(configs: Sequence[MakerConfig], signals: SignalTape | None) -> list
     for config in configs:
         if isinstance(config, SignalSkewConfig):
             if signals is None:
-                raise ConfigError("signal_skew was not given any signals", hint="signals=SignalTape(...)")
+                raise ConfigError(
+                    "signal_skew was not given any signals",
+                    hint="pass signals=SignalTape(...); on the command line --signal FACTOR",
+                )
             for name in config.signals:
                 if name not in signals.names:
                     raise ConfigError(f"there is no signal {name!r}", hint=did_you_mean(name, signals.names))

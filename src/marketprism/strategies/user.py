@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import math
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,11 +20,14 @@ from numba.extending import is_jitted
 from marketprism.backtest.engine import Engine
 from marketprism.backtest.signals import SignalTape
 from marketprism.backtest.strategy import Strategy, drive_decide, run_strategies
-from marketprism.core.errors import ConfigError, did_you_mean
+from marketprism.core.errors import ConfigError, MarketPrismError, did_you_mean
 
-__all__ = ["UserStrategy", "as_user_strategy", "load_strategy", "run_user"]
+__all__ = ["UserStrategy", "as_user_strategy", "check_user", "load_strategy", "own_errors", "run_user"]
 
 _STATE = 16
+_SIGNATURE = "decide(e, account, market, parameters, state, signals)"
+_ARGUMENTS = 6
+_MEND = "mend the strategy"
 
 
 class UserStrategy(NamedTuple):
@@ -57,12 +64,62 @@ def load_strategy(spec: str) -> UserStrategy:
     sys.modules[key] = module
     try:
         loader.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigError(f"{path} did not run: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{_where(error, path) or path} did not run: {_said(error)}", hint=_MEND) from error
     found = {n: v for n, v in vars(module).items() if _is_strategy(v)}
     if name not in found:
-        raise ConfigError(f"{path} has no strategy {name!r}", hint=did_you_mean(name, found))
-    return as_user_strategy(found[name], getattr(module, "PARAMETERS", {}), getattr(module, "STATE", _STATE))
+        hint = did_you_mean(name, found) if found else "write a Strategy class or an njit function"
+        raise ConfigError(f"{path} has no strategy {name!r}", hint=hint)
+    parameters, state = getattr(module, "PARAMETERS", {}), getattr(module, "STATE", _STATE)
+    if not isinstance(parameters, Mapping):
+        raise ConfigError(f"{path}: PARAMETERS was {parameters!r}", hint="a mapping of names to numbers")
+    if not isinstance(state, int) or state < 0:
+        raise ConfigError(f"{path}: STATE was {state!r}", hint="a length, 0 or more")
+    try:
+        return as_user_strategy(found[name], parameters, state)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+@contextmanager
+def own_errors(spec: str) -> Iterator[None]:
+    """Turn what an own strategy raises into an error that names its file and line; other errors pass.
+
+    Parameters
+    ----------
+    spec : str
+        ``path.py:Name``.
+
+    Raises
+    ------
+    ConfigError
+        The strategy raised something.
+    """
+    path, _, name = spec.rpartition(":")
+    try:
+        yield
+    except Exception as error:
+        where = _where(error, path)
+        if not where:
+            raise
+        if isinstance(error, MarketPrismError):
+            raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(f"{where}: {name} raised {_said(error)}", hint=_MEND) from error
+
+
+def _where(error: BaseException, path: str) -> str:
+    """Return ``path, line n`` of the innermost place in a file that an error passed, or nothing."""
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename) == Path(path).absolute():
+        return f"{path}, line {error.lineno}"
+    lines = [
+        line for frame, line in walk_tb(error.__traceback__) if Path(frame.f_code.co_filename) == Path(path).absolute()
+    ]
+    return f"{path}, line {lines[-1]}" if lines else ""
+
+
+def _said(error: BaseException) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {' '.join(text.split())}" if text else type(error).__name__
 
 
 def _is_strategy(value: Any) -> bool:
@@ -85,7 +142,24 @@ def as_user_strategy(what: Any, parameters: Mapping[str, float] | None = None, s
         raise ConfigError(f"a strategy was {what!r}", hint="a name, path.py:Name, a Strategy class or an njit function")
     if isinstance(what, type) and issubclass(what, Strategy):
         return UserStrategy(what, what.parameters(), state)
+    takes = len(inspect.signature(what.py_func).parameters)
+    if takes != _ARGUMENTS:
+        raise ConfigError(f"{what.__name__} takes {takes} arguments", hint=_SIGNATURE)
     return UserStrategy(what, dict(parameters or {}), state)
+
+
+def check_user(strategy: UserStrategy, values: Mapping[str, Any]) -> None:
+    """Refuse parameters that an own strategy cannot take.
+
+    Raises
+    ------
+    ConfigError
+        One is unknown, or of the wrong type.
+    """
+    if isinstance(strategy.what, type):
+        strategy.what(**values)
+    else:
+        _row(strategy, values)
 
 
 def run_user(
@@ -126,11 +200,17 @@ def run_user(
             np.ascontiguousarray(values),
         )
     except NumbaError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ConfigError(
-            f"{first.what.__name__} did not compile: {' '.join(lines[:3])}",
-            hint="decide(e, account, market, parameters, state, signals)",
+            f"{first.what.__name__} did not compile: {_untyped(error, first.what)}", hint=_SIGNATURE
         ) from error
+
+
+def _untyped(error: NumbaError, what: Any) -> str:
+    """Return the first line of a compiler's error that says something, and the last place it names in the file."""
+    said = [line for line in map(str.strip, str(error).splitlines()) if line and not line.startswith("Failed in")]
+    file = Path(what.py_func.__code__.co_filename).name
+    lines = re.findall(rf'File "(?:[^"]*[\\/])?{re.escape(file)}", line (\d+)', str(error))
+    return f"{said[0][:200]}, {file}, line {lines[-1] if lines else what.py_func.__code__.co_firstlineno}"
 
 
 def _row(strategy: UserStrategy, values: Mapping[str, Any]) -> list[float]:
