@@ -53,7 +53,7 @@ def study_competition(ground: Ground) -> CompetitionStudy:
     limit: dict[str, Any] = {"max_inventory": config.max_inventory}
     makers = [
         Maker("queue keeper", "fixed_quote", limit),
-        Maker("queue jumper, small orders", "queue_jumper", {**limit, "order_quantity": _small(ground)}),
+        Maker("queue jumper (small orders)", "queue_jumper", {**limit, "order_quantity": _small(ground)}),
         Maker("cancel and replace", "cancel_replace", limit),
         Maker("fixed distance", "symmetric", {**limit, "half_spread_ticks": ground.nearest}),
         Maker("inventory-driven", "avellaneda_stoikov", limit),
@@ -64,7 +64,8 @@ def study_competition(ground: Ground) -> CompetitionStudy:
         latency: run_makers(ground, makers, together=True, latency_ms=latency)
         for latency in sorted(config.latencies_ms)
     }
-    slow, fast = (run_race(ground, makers, slow=slow) for slow in (True, False))
+    slow = run_race(ground, makers, slow=True)
+    fast = run_race(ground, makers, slow=False, equals=slow)
     return CompetitionStudy(alone, together, by_latency, slow, fast, *run_duels(ground, makers[0]))
 
 

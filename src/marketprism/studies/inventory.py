@@ -60,15 +60,15 @@ def study_inventory(ground: Ground) -> InventoryStudy:
         [
             Maker("none", "symmetric", half),
             Maker(f"hard limit {most:g}", "inventory", own),
-            Maker("soft limit, sizes shrink", "inventory", {**own, "soft_inventory": most / 2}),
+            Maker("soft limit (sizes shrink)", "inventory", {**own, "soft_inventory": most / 2}),
             Maker(
                 "one-sided beyond half", "inventory", {**own, "soft_inventory": most / 2, "beyond_soft": "one_sided"}
             ),
             Maker("mean-reverting skew", "inventory", {**own, "inventory_skew_ticks": far / 16.0}),
             Maker("strong skew", "inventory", {**own, "inventory_skew_ticks": far / 4.0}),
             Maker("risk aversion", "inventory", optimal),
-            Maker("risk aversion, more in volatile times", "inventory", {**optimal, "volatility_power": 1.0}),
-            Maker("risk aversion, more after losses", "inventory", {**optimal, "loss_scale": _loss_scale(ground)}),
+            Maker("risk aversion (by volatility)", "inventory", {**optimal, "volatility_power": 1.0}),
+            Maker("risk aversion (by losses)", "inventory", {**optimal, "loss_scale": _loss_scale(ground)}),
         ],
     )
     return InventoryStudy(free, controlled, [compare(ground, lane, free) for lane in controlled])

@@ -105,7 +105,7 @@ class Duel:
         return self.accounts[0].volume + self.accounts[1].volume
 
 
-def run_race(ground: Ground, makers: Sequence[Maker], *, slow: bool) -> Race:
+def run_race(ground: Ground, makers: Sequence[Maker], *, slow: bool, equals: Race | None = None) -> Race:
     """Let every maker in turn be the odd one out among the others.
 
     Parameters
@@ -116,12 +116,16 @@ def run_race(ground: Ground, makers: Sequence[Maker], *, slow: bool) -> Race:
         Of one world, at most one order a side each.
     slow : bool
         The odd one gets slower while the others stay at the lowest latency; else the others get slower.
+    equals : Race, optional
+        Another race of these makers, whose start, where all are alike, is the same.
     """
     latencies = tuple(sorted(ground.config.latencies_ms))
     lowest = latencies[0]
     worlds = [[odd, *(maker for maker in makers if maker is not odd)] for odd in makers]
     entrants: dict[str, list[Entrant]] = {maker.name: [] for maker in makers}
-    for latency in latencies:
+    if equals is not None:
+        entrants = {name: found[:1] for name, found in equals.entrants.items()}
+    for latency in latencies if equals is None else latencies[1:]:
         more = latency - lowest
         extra = [more] + [0.0] * (len(makers) - 1) if slow else [0.0] + [more] * (len(makers) - 1)
         engine = _replay(ground, worlds, lowest, extra)

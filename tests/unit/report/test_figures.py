@@ -80,6 +80,25 @@ def test_drawing_is_svg_that_scales_and_repeats(name: str) -> None:
     assert svg == DRAWINGS[name]()
 
 
+@pytest.mark.parametrize(
+    ("seconds", "times", "no_time"),
+    [
+        (345.0, ["23:55<", "23:56<", "23:59<", "00:00<"], "23:54"),
+        (50.0, ["23:54:20", "23:54:30", "23:55:00"], "23:54:17"),
+        (23_400.0, ["00:00<", "01:00<", "06:00<"], "23:54"),
+        (3 * 86_400.0, ["08-09 00:00", "08-09 12:00", "08-11 12:00"], "23:54"),
+        (30 * 86_400.0, ["08-10", "08-20", "09-04"], "23:54"),
+        (2e8, ["08-08"], "23:54"),
+    ],
+)
+def test_times_on_an_axis_are_round(seconds: float, times: list[str], no_time: str) -> None:
+    first = 1_723_161_256_313_000_000  # 2024-08-08 23:54:16.313
+    ts = first + np.linspace(0, seconds * 1e9, 50).astype(np.int64)
+    svg = studies.paths(ts, {"a": np.arange(50.0)}, "position")
+    assert [time for time in times if time not in svg] == []
+    assert no_time not in svg
+
+
 def test_same_bytes_in_another_process() -> None:
     code = (
         "from marketprism.report.figures.market import spread_states as f;"

@@ -130,7 +130,7 @@ def test_the_odd_one_out(ground: Ground) -> None:
     for name in ("keeper", "jumper"):
         (equal, slower), (also, faster) = slow.entrants[name], fast.entrants[name]
         assert (slower.own_ms, slower.others_ms, faster.own_ms, faster.others_ms) == (50.0, 1.0, 1.0, 50.0)
-        # At the lowest latency both races are the same world.
+        # At the lowest latency both races are the same world, which need not be run twice.
         assert equal.account.split == also.account.split
         assert (equal.pnl_more, equal.spread_more) == (None, None)
         assert math.isnan(equal.pnl_p)
@@ -142,6 +142,16 @@ def test_the_odd_one_out(ground: Ground) -> None:
             assert one.spread_more.difference.value == pytest.approx(gained)
             assert one.pnl_more.p <= one.pnl_p <= 1
             assert one.spread_more.p <= one.spread_p <= 1
+
+
+def test_a_race_starts_where_another_one_did(ground: Ground) -> None:
+    slow, fast = (run_race(ground, [KEEPER, JUMPER], slow=slow) for slow in (True, False))
+    again = run_race(ground, [KEEPER, JUMPER], slow=False, equals=slow)
+    for name, found in again.entrants.items():
+        assert [one.account.split for one in found] == [one.account.split for one in fast.entrants[name]]
+        assert [one.standing for one in found] == [one.standing for one in fast.entrants[name]]
+        assert [(one.own_ms, one.others_ms) for one in found] == [(1.0, 1.0), (1.0, 50.0)]
+        assert found[1].pnl_p == fast.entrants[name][1].pnl_p
 
 
 def test_some_agents_are_reported_as_all_of_them_are(ground: Ground) -> None:

@@ -120,16 +120,18 @@ def _spread(study: CompetitionStudy, context: Context, shares: list[float]) -> S
 
 
 def _crowding(study: CompetitionStudy, context: Context) -> Section:
+    lanes = [*study.alone, *study.together]
+    digits = digits_for(*(lane.account.pnl for lane in lanes), *(lane.account.spread_capture for lane in lanes))
     rows = [
         [
             alone.name,
             f"{alone.account.trades:,}",
             f"{together.account.trades:,}",
             share(together.account.volume / alone.account.volume if alone.account.volume else float("nan"), 0),
-            number(alone.account.spread_capture, 4),
-            number(together.account.spread_capture, 4),
-            number(alone.account.pnl, 4),
-            number(together.account.pnl, 4),
+            number(alone.account.spread_capture, digits),
+            number(together.account.spread_capture, digits),
+            number(alone.account.pnl, digits),
+            number(together.account.pnl, digits),
         ]
         for alone, together in zip(study.alone, study.together, strict=True)
     ]

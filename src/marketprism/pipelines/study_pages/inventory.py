@@ -56,11 +56,17 @@ def _verdict(study: InventoryStudy, context: Context, tightest: Lane, best: Lane
         ),
         split_lead(best, context.unit),
         (
-            f"Against none, P&L was lower beyond chance with {', '.join(costs) or 'none of the controls'}, higher with "
-            f"{', '.join(gains) or 'none of the controls'} (each by itself, not corrected for their number)."
+            f"Against none, P&L was lower beyond chance with {_controls(costs, study)}, higher with "
+            f"{_controls(gains, study)} (each by itself, not corrected for their number)."
         ),
     ]
     return Verdict(headline, reasons, "good" if len(held) == len(study.controlled) else "warn")
+
+
+def _controls(names: list[str], study: InventoryStudy) -> str:
+    if len(names) == len(study.controlled):
+        return "all of the controls"
+    return ", ".join(names) or "none of the controls"
 
 
 def _positions(study: InventoryStudy, context: Context, tightest: Lane) -> Section:

@@ -49,6 +49,17 @@ _STYLE: Any = {
     "path.simplify": True,
 }
 
+_NS = 1_000_000_000
+_MOST_TIMES = 7
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_STEPS = (
+    *(1, 2, 5, 10, 15, 30),
+    *(_MINUTE * n for n in (1, 2, 5, 10, 15, 30)),
+    *(_HOUR * n for n in (1, 2, 3, 6, 12)),
+    *(_DAY * n for n in (1, 2, 5, 10, 20, 50, 100)),
+)
+"""Seconds between two clock times on an axis."""
+
 
 class Canvas:
     """A figure being drawn: use ``axes``, then read ``svg`` after the block."""
@@ -90,18 +101,26 @@ def canvas(width: float = 6.2, height: float = 3.3, columns: int = 1, rows: int 
 
 
 def time_axis(axes: Axes, first: int, last: int) -> None:
-    """Label an axis in seconds since ``first`` (ns UTC) with clock times fit for the span to ``last``."""
+    """Label an axis in seconds since ``first`` (ns UTC) with round clock times fit for the span to ``last``."""
     from datetime import UTC, datetime
 
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
     span = max((last - first) / 1e9, 1e-9)
-    pattern = "%H:%M:%S" if span < 1800 else "%H:%M" if span < 2 * 86_400 else "%m-%d"
+    step = next((one for one in _STEPS if span / one <= _MOST_TIMES), None)
+    pattern = "%m-%d"
+    if step is not None and step < _DAY:
+        pattern = "%H:%M:%S" if step < _MINUTE else "%H:%M" if span < _DAY else "%m-%d %H:%M"
 
     def label(seconds: float, _position: int | None = None) -> str:
-        return datetime.fromtimestamp(first / 1e9 + seconds, UTC).strftime(pattern)
+        return datetime.fromtimestamp(round(first / _NS + seconds, 3), UTC).strftime(pattern)
 
     axes.set_xlim(0, span)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    if step is None or span < 2 * _STEPS[0]:
+        axes.xaxis.set_major_locator(MaxNLocator(_MOST_TIMES))
+    else:
+        begin = -(-first // (step * _NS)) * step
+        times = range(begin, last // _NS + 1, step)
+        axes.xaxis.set_major_locator(FixedLocator([time - first / _NS for time in times]))
     axes.xaxis.set_major_formatter(FuncFormatter(label))
     axes.set_xlabel("UTC")

@@ -99,8 +99,11 @@ def intensity(depths: np.ndarray, rates: np.ndarray, A: float, k: float) -> str:
         axes.plot(depths, rates, "o", color=_colour(0), markersize=5, label="seen")
         axes.plot(depths, A * np.exp(-k * depths), color=INK, linewidth=1.3, label="A exp(−k d)")
         axes.set_yscale("log")
-        for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            which(lambda value, _: f"{value:g}")
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        # Between powers of ten, labels only where there are few of them.
+        between = "25" if high < 50 * low else ""
+        axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in between else "")
         axes.set_xlabel("distance from the mid (ticks)")
         axes.set_ylabel("orders a second and side")
         axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0))
