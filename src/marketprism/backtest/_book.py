@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from marketprism.backtest import _views as view
 from marketprism.backtest._ladder import next_ask, next_bid, wipe
 from marketprism.backtest._layout import NO_ASK, NO_BID
+from marketprism.core.kernels import inner
 
 __all__ = ["ask_down", "ask_gone", "bid_gone", "bid_up", "clear"]
 
@@ -20,7 +19,7 @@ _NO_BID, _NO_ASK = int(NO_BID), int(NO_ASK)
 _WHOLE_BIDS, _WHOLE_ASKS = -(1 << 31), (1 << 31) - 1
 
 
-@njit(cache=True)
+@inner
 def bid_gone(e: Any, market: Any, start: int) -> None:
     """Find the best bid below ``start``."""
     market.bid = next_bid(view.depth(e), 2 * market.offset, market.low, start, market.lowest_bid)
@@ -29,7 +28,7 @@ def bid_gone(e: Any, market: Any, start: int) -> None:
         market.lowest_bid = _NO_ASK
 
 
-@njit(cache=True)
+@inner
 def ask_gone(e: Any, market: Any, start: int) -> None:
     """Find the best ask above ``start``."""
     asks, high = 2 * market.offset + market.size, market.low + market.size - 1
@@ -39,7 +38,7 @@ def ask_gone(e: Any, market: Any, start: int) -> None:
         market.highest_ask = _NO_BID
 
 
-@njit(cache=True)
+@inner
 def bid_up(e: Any, market: Any, tick: int) -> None:
     """Raise the best bid to ``tick``; the asks up to there are pushed out of sight."""
     market.bid = tick
@@ -49,7 +48,7 @@ def bid_up(e: Any, market: Any, tick: int) -> None:
         market.ask = next_ask(view.depth(e), asks, high, market.low, tick, market.highest_ask)
 
 
-@njit(cache=True)
+@inner
 def ask_down(e: Any, market: Any, tick: int) -> None:
     """Lower the best ask to ``tick``; the bids down to there are pushed out of sight."""
     market.ask = tick
@@ -58,7 +57,7 @@ def ask_down(e: Any, market: Any, tick: int) -> None:
         market.bid = next_bid(view.depth(e), 2 * market.offset, market.low, tick, market.lowest_bid)
 
 
-@njit(cache=True)
+@inner
 def _clear_bids(e: Any, market: Any, tick: int, whole: bool) -> None:
     bids, high = 2 * market.offset, market.low + market.size - 1
     if whole:
@@ -73,7 +72,7 @@ def _clear_bids(e: Any, market: Any, tick: int, whole: bool) -> None:
         bid_gone(e, market, min(tick - skipped, high + 1))
 
 
-@njit(cache=True)
+@inner
 def _clear_asks(e: Any, market: Any, tick: int, whole: bool) -> None:
     asks, high = 2 * market.offset + market.size, market.low + market.size - 1
     if whole:
@@ -88,7 +87,7 @@ def _clear_asks(e: Any, market: Any, tick: int, whole: bool) -> None:
         ask_gone(e, market, max(tick + skipped, market.low - 1))
 
 
-@njit(cache=True)
+@inner
 def clear(e: Any, market: Any, kind: int, tick: int) -> None:
     """Take away the bids (kind 7) or asks (8) from the best to ``tick``, or all (9, or the furthest tick there is).
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from marketprism.backtest import _views as view
 from marketprism.backtest._layout import NO_ASK, NO_BID
 from marketprism.backtest._messages import drop_reference
 from marketprism.backtest._own import answer, enqueue, place, unqueue
 from marketprism.backtest._queue import after_trade, is_front
+from marketprism.core.kernels import inner
 
 __all__ = [
     "fill_crossed_asks",
@@ -26,7 +25,7 @@ _NO_BID, _NO_ASK = int(NO_BID), int(NO_ASK)
 _NEW, _EXPIRED, _FILLED, _CANCELLED, _REJECTED = 1, 2, 3, 4, 7
 
 
-@njit(cache=True)
+@inner
 def _fill(e: Any, market: Any, slot: int, ts: int, tick: int, maker: int) -> None:
     order = view.orders(e)[slot]
     executed = order.leaves
@@ -38,7 +37,7 @@ def _fill(e: Any, market: Any, slot: int, ts: int, tick: int, maker: int) -> Non
         unqueue(e, market, slot)
 
 
-@njit(cache=True)
+@inner
 def _resting(e: Any, market: Any, account: int) -> int:
     """Return how many orders an account has resting in a market."""
     count = 0
@@ -53,7 +52,7 @@ def _resting(e: Any, market: Any, account: int) -> int:
     return count
 
 
-@njit(cache=True)
+@inner
 def _fill_passed(e: Any, market: Any, side: int, tick: int, reach: int, ts: int) -> bool:
     """Fill own orders at one tick whose account has fewer orders resting than ``reach``; return whether any stays."""
     slot, stays = view.heads(e)[place(market, side, tick)], False
@@ -67,7 +66,7 @@ def _fill_passed(e: Any, market: Any, side: int, tick: int, reach: int, ts: int)
     return stays
 
 
-@njit(cache=True)
+@inner
 def _passed_asks(e: Any, market: Any, reach: int, best: int, ts: int) -> None:
     """Take own asks at or below the best bid, which got past them without a fill when a level was cleared.
 
@@ -81,7 +80,7 @@ def _passed_asks(e: Any, market: Any, reach: int, best: int, ts: int) -> None:
     market.own_low_sell = lowest
 
 
-@njit(cache=True)
+@inner
 def _passed_bids(e: Any, market: Any, reach: int, best: int, ts: int) -> None:
     """Take own bids at or above the best ask, see :func:`_passed_asks`."""
     highest = best - 1
@@ -91,7 +90,7 @@ def _passed_bids(e: Any, market: Any, reach: int, best: int, ts: int) -> None:
     market.own_high_buy = highest
 
 
-@njit(cache=True)
+@inner
 def fill_crossed_asks(e: Any, market: Any, before: int, best: int, ts: int) -> None:
     """Fill own asks as maker at their own price where the best bid rose from ``before`` to ``best`` through them."""
     if before != _NO_BID and market.own_low_sell <= before:
@@ -105,7 +104,7 @@ def fill_crossed_asks(e: Any, market: Any, before: int, best: int, ts: int) -> N
             slot = following
 
 
-@njit(cache=True)
+@inner
 def fill_crossed_bids(e: Any, market: Any, before: int, best: int, ts: int) -> None:
     """Fill own bids as maker at their own price where the best ask fell from ``before`` to ``best`` through them."""
     if before != _NO_ASK and market.own_high_buy >= before:
@@ -119,7 +118,7 @@ def fill_crossed_bids(e: Any, market: Any, before: int, best: int, ts: int) -> N
             slot = following
 
 
-@njit(cache=True)
+@inner
 def trade_against_asks(e: Any, market: Any, tick: int, quantity: float, ts: int) -> None:
     """Take a buy trade: own asks below it are filled, those at its tick move up and fill at the front."""
     if market.bid != _NO_BID and market.own_low_sell <= market.bid:
@@ -139,7 +138,7 @@ def trade_against_asks(e: Any, market: Any, tick: int, quantity: float, ts: int)
             slot = following
 
 
-@njit(cache=True)
+@inner
 def trade_against_bids(e: Any, market: Any, tick: int, quantity: float, ts: int) -> None:
     """Take a sell trade: own bids above it are filled, those at its tick move up and fill at the front."""
     if market.ask != _NO_ASK and market.own_high_buy >= market.ask:
@@ -159,7 +158,7 @@ def trade_against_bids(e: Any, market: Any, tick: int, quantity: float, ts: int)
             slot = following
 
 
-@njit(cache=True)
+@inner
 def take_new(e: Any, market: Any, message: Any, ts: int) -> None:
     """Take a new order at the exchange, or one that a modification sent to the end of a queue."""
     slot = message.order
@@ -181,7 +180,7 @@ def take_new(e: Any, market: Any, message: Any, ts: int) -> None:
         answer(e, market, slot, ts, _NEW, 0, 0.0, 0, 0, message.sent_ts)
 
 
-@njit(cache=True)
+@inner
 def take_cancel(e: Any, market: Any, message: Any, ts: int) -> None:
     """Take a cancellation at the exchange."""
     slot = message.order
@@ -192,7 +191,7 @@ def take_cancel(e: Any, market: Any, message: Any, ts: int) -> None:
         answer(e, market, slot, ts, message.status, _REJECTED, 0.0, 0, 0, message.sent_ts)
 
 
-@njit(cache=True)
+@inner
 def take_modify(e: Any, market: Any, message: Any, ts: int) -> None:
     """Take a modification at the exchange: less at the same price keeps its place, all else queues anew.
 

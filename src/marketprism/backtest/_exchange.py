@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from marketprism.backtest import _compat as compat
 from marketprism.backtest import _views as view
@@ -13,13 +12,14 @@ from marketprism.backtest._book import ask_down, ask_gone, bid_gone, bid_up, cle
 from marketprism.backtest._layout import NEVER
 from marketprism.backtest._messages import drop_reference, first_request, pop_request
 from marketprism.backtest._queue import move_queue
+from marketprism.core.kernels import inner
 
 __all__ = ["run_exchange"]
 
 _NEVER = int(NEVER)
 
 
-@njit(cache=True)
+@inner
 def _other(e: Any, market: Any, event: Any, kind: int) -> None:
     """Take an event that is no level."""
     if kind == 4:
@@ -30,7 +30,7 @@ def _other(e: Any, market: Any, event: Any, kind: int) -> None:
         clear(e, market, kind, np.int64(event.tick))
 
 
-@njit(cache=True)
+@inner
 def _requests(e: Any, market: Any, first: int, ts: int) -> None:
     """Serve every request that arrives at ``ts``."""
     clock = view.clock(e)
@@ -52,9 +52,9 @@ def _requests(e: Any, market: Any, first: int, ts: int) -> None:
     market.request_ts = first_request(view.messages(e), view.accounts(e), first, clock.lanes)
 
 
-@njit(cache=True)
-def run_exchange(e: Any, index: int, until: int) -> None:
-    """Let the exchange of one market do everything up to and including ``until``.
+@inner
+def run_exchange(e: Any, index: int, until: int) -> bool:
+    """Let the exchange of one market do everything up to and including ``until``; always True: it needs no room.
 
     Levels are set right here: a call with all arrays costs more than the work.
     """
@@ -110,3 +110,4 @@ def run_exchange(e: Any, index: int, until: int) -> None:
         elif tick == market.bid:
             bid_gone(e, market, tick)
     market.exchange_at = at
+    return True

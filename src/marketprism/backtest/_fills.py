@@ -5,27 +5,26 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
 from marketprism.backtest import _views as view
 from marketprism.backtest._messages import new_message, send_response
 from marketprism.backtest._rules import ledgers, rules, tiers
 from marketprism.backtest._user import call_fee
 from marketprism.backtest.latency import response_latency
+from marketprism.core.kernels import inner
 
 __all__ = ["execute", "reply", "set_trigger", "whole_lots"]
 
 _INFINITE = math.inf
 
 
-@njit(cache=True)
+@inner
 def whole_lots(quantity: float, lot: float) -> float:
     """Return the whole lots in a quantity; one part in a million of a lot is rounding."""
     lots = math.floor(quantity / lot + 1e-6)
     return quantity if abs(quantity / lot - lots) < 1e-6 else lots * lot
 
 
-@njit(cache=True)
+@inner
 def reply(
     e: Any,
     index: int,
@@ -64,7 +63,7 @@ def reply(
     send_response(view.messages(e), view.accounts(e)[order.account], market, at, True)
 
 
-@njit(cache=True)
+@inner
 def _rate(e: Any, index: int, past: float, maker: int) -> float:
     """Return the share of the value that an execution pays."""
     rule, market = rules(e)[index], view.markets(e)[index]
@@ -75,7 +74,7 @@ def _rate(e: Any, index: int, past: float, maker: int) -> float:
     return float(share)
 
 
-@njit(cache=True)
+@inner
 def execute(
     e: Any, index: int, slot: int, ts: int, tick: int, quantity: float, maker: int, sent: int, reason: int
 ) -> None:
@@ -108,7 +107,7 @@ def execute(
     reply(e, index, slot, ts, 5 if order.leaves > 0.0 else 3, 0, quantity, tick, maker, sent, reason, fee)
 
 
-@njit(cache=True)
+@inner
 def set_trigger(e: Any, index: int, which: int) -> None:
     """Work out at which price an account is liquidated, and the first such price of the market on either side.
 

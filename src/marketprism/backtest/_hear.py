@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from marketprism.backtest import _views as view
 from marketprism.backtest._rules import ledgers, rules
+from marketprism.core.kernels import inner
 
 __all__ = ["hear", "hear_market"]
 
 
-@njit(cache=True)
+@inner
 def _is_done(status: int) -> bool:
     return 2 <= status <= 4 or status == 7
 
 
-@njit(cache=True)
+@inner
 def hear(market: Any, account: Any, message: Any, order: Any) -> None:
     """Take a response in: executions always count, the order's state only moves on.
 
@@ -51,7 +50,7 @@ def hear(market: Any, account: Any, message: Any, order: Any) -> None:
         _book(market, account, order.side, message)
 
 
-@njit(cache=True)
+@inner
 def _book(market: Any, account: Any, side: int, message: Any) -> None:
     price = message.executed_tick * market.tick_size
     if market.inverse:
@@ -67,7 +66,7 @@ def _book(market: Any, account: Any, side: int, message: Any) -> None:
     account.trades += 1
 
 
-@njit(cache=True)
+@inner
 def hear_market(e: Any, index: int, kind: int) -> None:
     """Hear of a gap, of the snapshot that ends it, and of a funding payment."""
     if kind == 9:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from marketprism.backtest._layout import NO_ASK, NO_BID
+from marketprism.core.kernels import inner
 
 __all__ = ["next_ask", "next_bid", "wipe"]
 
 _NO_BID, _NO_ASK = int(NO_BID), int(NO_ASK)
 
 
-@njit(cache=True)
+@inner
 def next_bid(levels: np.ndarray, base: int, low: int, start: int, lowest: int) -> int:
     """Return the best tick below ``start`` and not below ``lowest`` that holds a quantity, or NO_BID."""
     if lowest >= start:  # the difference of the marks of an empty side overflows a range
@@ -23,7 +23,7 @@ def next_bid(levels: np.ndarray, base: int, low: int, start: int, lowest: int) -
     return _NO_BID
 
 
-@njit(cache=True)
+@inner
 def next_ask(levels: np.ndarray, base: int, high: int, low: int, start: int, highest: int) -> int:
     """Return the best tick above ``start`` and not above ``highest`` that holds a quantity, or NO_ASK."""
     if highest <= start:
@@ -34,7 +34,7 @@ def next_ask(levels: np.ndarray, base: int, high: int, low: int, start: int, hig
     return _NO_ASK
 
 
-@njit(cache=True)
+@inner
 def wipe(levels: np.ndarray, base: int, low: int, first: int, last: int) -> None:
     """Empty the levels from ``first`` to ``last``."""
     if first > last:

@@ -248,7 +248,20 @@ ENGINE_DTYPE = np.dtype(
             "delays_size",
             "tiers_size",
             "slots_size",
+            "step",
+            "step_to_feed",
+            "run",
+            "exchange",
+            "serve",
+            "liquidate",
+            "execute",
+            "reply",
+            "watch",
+            "order",
+            "cancel",
+            "modify",
+            "stop_lane",
         )
     ]
 )
-"""Addresses and lengths of the arrays."""
+"""Addresses and lengths of the arrays, and addresses of the entries of compiled code."""

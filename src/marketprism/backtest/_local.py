@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from marketprism.backtest import _views as view
 from marketprism.backtest._hear import hear, hear_market
 from marketprism.backtest._known import ask_down, ask_gone, bid_gone, bid_up, clear
 from marketprism.backtest._layout import NEVER
 from marketprism.backtest._messages import drop_reference, first_response, pop_response
+from marketprism.core.kernels import inner
 
 __all__ = ["next_feed", "run_local"]
 
 _NEVER = int(NEVER)
 
 
-@njit(cache=True)
+@inner
 def next_feed(e: Any, index: int) -> int:
     """Return when the next feed event of a market is heard."""
     market = view.markets(e)[index]
@@ -29,7 +29,7 @@ def next_feed(e: Any, index: int) -> int:
     return view.events(e)[at].local_ts if at < market.end else _NEVER
 
 
-@njit(cache=True)
+@inner
 def _hear(e: Any, market: Any, account: Any, slot: int) -> None:
     """Take one response in."""
     clock = view.clock(e)
@@ -61,7 +61,7 @@ def _hear(e: Any, market: Any, account: Any, slot: int) -> None:
     clock.messages_free += 1
 
 
-@njit(cache=True)
+@inner
 def _book_fill(market: Any, account: Any, order: Any) -> None:
     price = order.executed_tick * market.tick_size
     if market.inverse:
@@ -77,7 +77,7 @@ def _book_fill(market: Any, account: Any, order: Any) -> None:
     account.trades += 1
 
 
-@njit(cache=True)
+@inner
 def _log(e: Any, message: Any, order: Any) -> None:
     clock = view.clock(e)
     row = view.log(e)[clock.logged]
@@ -101,7 +101,7 @@ def _log(e: Any, message: Any, order: Any) -> None:
     clock.logged += 1
 
 
-@njit(cache=True)
+@inner
 def _hear_all(e: Any, market: Any, first: int, until: int) -> None:
     lanes = view.clock(e).lanes
     for which in range(first, first + lanes):
@@ -111,7 +111,7 @@ def _hear_all(e: Any, market: Any, first: int, until: int) -> None:
     market.response_ts = first_response(view.messages(e), view.accounts(e), first, lanes)
 
 
-@njit(cache=True)
+@inner
 def run_local(e: Any, index: int, until: int) -> None:
     """Let the local side of one market hear everything up to and including ``until``."""
     events, known = view.events(e), view.known(e)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from marketprism.backtest import _calls as call
 from marketprism.backtest import _views as view
-from marketprism.backtest._fills import reply, set_trigger
+from marketprism.backtest._fills import set_trigger
 from marketprism.backtest._layout import NO_ASK, NO_BID
 from marketprism.backtest._match import take
 from marketprism.backtest._messages import new_order
 from marketprism.backtest._own import unqueue
 from marketprism.backtest._rules import ledgers, rules
+from marketprism.core.kernels import inner
 
 __all__ = ["liquidate", "pay_funding"]
 
@@ -22,7 +22,7 @@ _REACH = 100
 """Ticks from the best within which one attempt trades."""
 
 
-@njit(cache=True)
+@inner
 def _liquidate_one(e: Any, index: int, which: int, ts: int) -> None:
     """Cancel an account's orders, and sell or buy back what it holds at what the book shows."""
     market, ledger, clock = view.markets(e)[index], ledgers(e)[which], view.clock(e)
@@ -30,7 +30,7 @@ def _liquidate_one(e: Any, index: int, which: int, ts: int) -> None:
     while slot >= 0:
         order = view.orders(e)[slot]
         if order.resting:
-            reply(e, index, slot, ts, 4, 0, 0.0, 0, 0, 0, _LIQUIDATION, 0.0)
+            call.reply(e, index, slot, ts, 4, 0, 0.0, 0, 0, 0, _LIQUIDATION, 0.0)
             unqueue(e, market, slot)
         slot = order.local_next
     slot = new_order(view.orders(e), clock)
@@ -72,7 +72,7 @@ def _liquidate_one(e: Any, index: int, which: int, ts: int) -> None:
     ledger.due = 0
 
 
-@njit(cache=True)
+@inner
 def liquidate(e: Any, index: int, ts: int, moved: bool) -> None:
     """Liquidate every account whose price of liquidation the market has reached.
 
@@ -100,7 +100,7 @@ def liquidate(e: Any, index: int, ts: int, moved: bool) -> None:
         everyone = False
 
 
-@njit(cache=True)
+@inner
 def pay_funding(e: Any, index: int, tick: int, rate: float) -> None:
     """Longs pay ``rate`` of their value to shorts, at the mark price, or at the mid where there is none."""
     market, rule, lanes = view.markets(e)[index], rules(e)[index], view.clock(e).lanes

@@ -10,16 +10,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
+from marketprism.backtest import _calls as call
 from marketprism.backtest import _views as view
-from marketprism.backtest._fills import execute, reply, whole_lots
+from marketprism.backtest._fills import whole_lots
 from marketprism.backtest._layout import NO_ASK, NO_BID
 from marketprism.backtest._messages import new_order
 from marketprism.backtest._own import append, home, place, unqueue
 from marketprism.backtest._queue import after_depth
 from marketprism.backtest._rules import ledgers, rules, worlds
 from marketprism.backtest._user import call_queue
+from marketprism.core.kernels import inner
 
 __all__ = ["available", "cross", "full", "move_level", "shown", "take", "too_far", "trade"]
 
@@ -29,7 +29,7 @@ _ROOM = 256
 _CANCELLED, _SELF_TRADE = 4, 4
 
 
-@njit(cache=True)
+@inner
 def move_level(e: Any, index: int, head: int, before: float, after: float) -> None:
     """Move own orders up after the level's quantity changed, and forget what takers took."""
     market, rule = view.markets(e)[index], rules(e)[index]
@@ -59,7 +59,7 @@ def move_level(e: Any, index: int, head: int, before: float, after: float) -> No
         slot = following
 
 
-@njit(cache=True)
+@inner
 def shown(e: Any, market: Any, world: int, side: int, tick: int) -> float:
     """Return what the market shows at a level of a side and this world has not taken."""
     if (side > 0 and tick > market.bid) or (side < 0 and tick < market.ask):
@@ -77,7 +77,7 @@ def shown(e: Any, market: Any, world: int, side: int, tick: int) -> float:
     return float(max(quantity, 0.0))
 
 
-@njit(cache=True)
+@inner
 def _shadow(e: Any, market: Any, which: int, side: int, tick: int, quantity: float) -> None:
     """Remember that a world took ``quantity`` of a level, and move its own orders there up."""
     world = ledgers(e)[which].world
@@ -108,7 +108,7 @@ def _shadow(e: Any, market: Any, which: int, side: int, tick: int, quantity: flo
     append(e, home(market, side, tick), slot)
 
 
-@njit(cache=True)
+@inner
 def _range(market: Any, side: int, kind: int, limit: int) -> tuple[int, int]:
     """Return the first and the last level of a side that a taker with a limit may reach; first beyond last: none."""
     if side < 0:
@@ -134,7 +134,7 @@ def _range(market: Any, side: int, kind: int, limit: int) -> tuple[int, int]:
     return first, last
 
 
-@njit(cache=True)
+@inner
 def full(e: Any) -> bool:
     """Return whether the pools may not hold what one more event or request causes."""
     clock = view.clock(e)
@@ -142,7 +142,7 @@ def full(e: Any) -> bool:
     return bool(clock.orders_free < _ROOM or clock.messages_free < 2 * active + _ROOM)
 
 
-@njit(cache=True)
+@inner
 def too_far(e: Any, index: int, slot: int, tick: int, quantity: float) -> bool:
     """Return whether an order of ``quantity`` may trade with more levels than the pools have room for."""
     clock, market, order = view.clock(e), view.markets(e)[index], view.orders(e)[slot]
@@ -159,7 +159,7 @@ def too_far(e: Any, index: int, slot: int, tick: int, quantity: float) -> bool:
     return bool(levels >= free)
 
 
-@njit(cache=True)
+@inner
 def available(e: Any, index: int, slot: int, tick: int, enough: float) -> float:
     """Return how much an arriving order finds up to ``tick``, or ``enough`` as soon as that is reached.
 
@@ -191,7 +191,7 @@ def available(e: Any, index: int, slot: int, tick: int, enough: float) -> float:
     return total
 
 
-@njit(cache=True)
+@inner
 def _take_level(e: Any, index: int, slot: int, ts: int, at: int, sent: int, reason: int) -> bool:
     """Trade with one level in the order of its queue; return whether self-trade prevention ends the order."""
     market, rule, order = view.markets(e)[index], rules(e)[index], view.orders(e)[slot]
@@ -214,12 +214,12 @@ def _take_level(e: Any, index: int, slot: int, ts: int, at: int, sent: int, reas
                 if theirs.owner == mine.owner and rule.self_trade != 0 and reason == 0:
                     stop = rule.self_trade != 2
                     if rule.self_trade != 1:
-                        reply(e, index, other, ts, _CANCELLED, 0, 0.0, 0, 0, 0, _SELF_TRADE, 0.0)
+                        call.reply(e, index, other, ts, _CANCELLED, 0, 0.0, 0, 0, 0, _SELF_TRADE, 0.0)
                         unqueue(e, market, other)
                 else:
                     fill = min(want - bought, resting.leaves)
                     bought += fill
-                    execute(e, index, other, ts, at, fill, 1, 0, 0)
+                    call.execute(e, index, other, ts, at, fill, 1, 0, 0)
                     if resting.leaves == 0.0:
                         unqueue(e, market, other)
         other = following
@@ -230,11 +230,11 @@ def _take_level(e: Any, index: int, slot: int, ts: int, at: int, sent: int, reas
     if used > 0.0:
         _shadow(e, market, order.account, side, at, used)
     if bought >= 0.5 * lot:
-        execute(e, index, slot, ts, at, bought, 0, sent, reason)
+        call.execute(e, index, slot, ts, at, bought, 0, sent, reason)
     return stop
 
 
-@njit(cache=True)
+@inner
 def take(e: Any, index: int, slot: int, ts: int, tick: int, sent: int, reason: int) -> bool:
     """Let an arriving order walk the book up to ``tick``, or all of it; return whether it met its owner and ends."""
     market, order = view.markets(e)[index], view.orders(e)[slot]
@@ -246,18 +246,18 @@ def take(e: Any, index: int, slot: int, ts: int, tick: int, sent: int, reason: i
     return False
 
 
-@njit(cache=True)
+@inner
 def _fill_resting(e: Any, index: int, slot: int, ts: int, tick: int, world: Any) -> None:
     market, order = view.markets(e)[index], view.orders(e)[slot]
     fill = whole_lots(min(world.rest, order.leaves), market.lot_size)
     if fill >= 0.5 * market.lot_size:
         world.rest -= fill
-        execute(e, index, slot, ts, tick, fill, 1, 0, 0)
+        call.execute(e, index, slot, ts, tick, fill, 1, 0, 0)
         if order.leaves == 0.0:
             unqueue(e, market, slot)
 
 
-@njit(cache=True)
+@inner
 def _sweep(e: Any, index: int, side: int, first: int, last: int, quantity: float, ts: int) -> None:
     """Fill own orders from ``first`` to ``last``, in price and time, up to ``quantity`` in each world."""
     clock, market = view.clock(e), view.markets(e)[index]
@@ -278,7 +278,7 @@ def _sweep(e: Any, index: int, side: int, first: int, last: int, quantity: float
         at -= side
 
 
-@njit(cache=True)
+@inner
 def _tighten(e: Any, market: Any, side: int, tick: int) -> None:
     """Let the best own price of a side be what it is, up to ``tick``: each look for own orders starts there."""
     heads = view.heads(e)
@@ -292,7 +292,7 @@ def _tighten(e: Any, market: Any, side: int, tick: int) -> None:
             market.own_high_buy -= 1
 
 
-@njit(cache=True)
+@inner
 def trade(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) -> None:
     """Fill after a trade against a side: own orders at better prices first, those at its tick in their queue.
 
@@ -333,7 +333,7 @@ def trade(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) ->
         slot = order.next
 
 
-@njit(cache=True)
+@inner
 def cross(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) -> None:
     """Fill own orders at ``tick`` and beyond, where the other side's best now shows ``quantity``, up to that."""
     clock, market = view.clock(e), view.markets(e)[index]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from marketprism.backtest._layout import NEVER
+from marketprism.core.kernels import inner
 
 __all__ = [
     "drop_reference",
@@ -24,7 +24,7 @@ __all__ = [
 _NEVER = int(NEVER)
 
 
-@njit(cache=True)
+@inner
 def new_order(orders: np.ndarray, clock: Any) -> int:
     """Take an order from the pool; -1 where it is empty."""
     slot = clock.free_order
@@ -36,7 +36,7 @@ def new_order(orders: np.ndarray, clock: Any) -> int:
     return int(slot)
 
 
-@njit(cache=True)
+@inner
 def drop_reference(orders: np.ndarray, clock: Any, slot: int) -> None:
     """Forget one use of an order; the last one returns it to the pool."""
     order = orders[slot]
@@ -47,7 +47,7 @@ def drop_reference(orders: np.ndarray, clock: Any, slot: int) -> None:
         clock.orders_free += 1
 
 
-@njit(cache=True)
+@inner
 def new_message(messages: np.ndarray, clock: Any) -> int:
     """Take a message from the pool; -1 where it is empty."""
     slot = clock.free_message
@@ -59,7 +59,7 @@ def new_message(messages: np.ndarray, clock: Any) -> int:
     return int(slot)
 
 
-@njit(cache=True)
+@inner
 def send_request(messages: np.ndarray, account: Any, market: Any, slot: int, overtake: bool) -> None:
     """Queue a message to the exchange; without ``overtake`` it arrives no earlier than the one before it."""
     message = messages[slot]
@@ -85,7 +85,7 @@ def send_request(messages: np.ndarray, account: Any, market: Any, slot: int, ove
     market.request_ts = min(market.request_ts, message.ts)
 
 
-@njit(cache=True)
+@inner
 def send_response(messages: np.ndarray, account: Any, market: Any, slot: int, overtake: bool) -> None:
     """Queue a message to the local side; without ``overtake`` it arrives no earlier than the one before it."""
     message = messages[slot]
@@ -111,7 +111,7 @@ def send_response(messages: np.ndarray, account: Any, market: Any, slot: int, ov
     market.response_ts = min(market.response_ts, message.ts)
 
 
-@njit(cache=True)
+@inner
 def first_request(messages: np.ndarray, accounts: np.ndarray, first: int, lanes: int) -> int:
     """Return when the next request reaches a market whose accounts begin at ``first``."""
     earliest = _NEVER
@@ -122,7 +122,7 @@ def first_request(messages: np.ndarray, accounts: np.ndarray, first: int, lanes:
     return earliest
 
 
-@njit(cache=True)
+@inner
 def first_response(messages: np.ndarray, accounts: np.ndarray, first: int, lanes: int) -> int:
     """Return when the next response of a market is heard."""
     earliest = _NEVER
@@ -133,7 +133,7 @@ def first_response(messages: np.ndarray, accounts: np.ndarray, first: int, lanes
     return earliest
 
 
-@njit(cache=True)
+@inner
 def pop_request(messages: np.ndarray, account: Any) -> int:
     """Take the first request off the bus."""
     slot = account.request_first
@@ -143,7 +143,7 @@ def pop_request(messages: np.ndarray, account: Any) -> int:
     return int(slot)
 
 
-@njit(cache=True)
+@inner
 def pop_response(messages: np.ndarray, account: Any) -> int:
     """Take the first response off the bus."""
     slot = account.response_first

@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from marketprism.backtest import _calls as call
 from marketprism.backtest import _views as view
-from marketprism.backtest._exchange import run_exchange
 from marketprism.backtest._layout import NEVER, NO_ASK, NO_BID
 from marketprism.backtest._own import place
-from marketprism.backtest._strict import run_strict
 from marketprism.backtest.codes import TapeFlag, TapeKind
 from marketprism.backtest.config import MarketConfig, Mode
 from marketprism.backtest.engine import Engine
 from marketprism.backtest.tape import Tape
 from marketprism.core.errors import DataError
+from marketprism.core.kernels import kernel
 
 __all__ = ["Mids", "replay_mids"]
 
@@ -74,7 +73,7 @@ class Mids:
         return values
 
 
-@njit(cache=True)
+@kernel
 def _replay(
     e: Any,
     asked_ts: np.ndarray,
@@ -92,7 +91,6 @@ def _replay(
     """
     events = view.events(e)
     market = view.markets(e)[0]
-    strict = view.clock(e).strict != 0
     n = 0
     while n < len(out):
         at = market.exchange_at
@@ -106,10 +104,7 @@ def _replay(
             continue
         if ts == _NEVER:
             break
-        if strict:
-            run_strict(e, 0, ts)
-        else:
-            run_exchange(e, 0, ts)
+        call.exchange(e, 0, ts)
         was_mid, was_known = mid, known
         known = market.bid != _NO_BID and market.ask != _NO_ASK
         if known:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from marketprism.backtest import _views as view
 from marketprism.backtest._messages import drop_reference, new_message, send_response
 from marketprism.backtest._recorded import recorded_response
+from marketprism.core.kernels import inner
 
 __all__ = ["answer", "append", "enqueue", "home", "inside", "place", "unqueue"]
 
 
-@njit(cache=True)
+@inner
 def inside(market: Any, tick: int) -> int:
     """Return the nearest tick of the ladder."""
     return int(min(max(tick, market.low), market.low + market.size - 1))
 
 
-@njit(cache=True)
+@inner
 def home(market: Any, side: int, tick: int) -> int:
     """Return the index of the level where an own order is kept: beyond the ladder, it is the ladder's edge.
 
@@ -29,7 +28,7 @@ def home(market: Any, side: int, tick: int) -> int:
     return int(at if side > 0 else at + market.size)
 
 
-@njit(cache=True)
+@inner
 def place(market: Any, side: int, tick: int) -> int:
     """Return the index of a level in the ladder arrays; -1 outside of the ladder."""
     at = tick - market.low
@@ -38,7 +37,7 @@ def place(market: Any, side: int, tick: int) -> int:
     return int(2 * market.offset + (at if side > 0 else market.size + at))
 
 
-@njit(cache=True)
+@inner
 def append(e: Any, at: int, slot: int) -> None:
     """Put an order, or a shadow, at the end of a level's list; the list's first order knows its last one."""
     orders, heads = view.orders(e), view.heads(e)
@@ -55,7 +54,7 @@ def append(e: Any, at: int, slot: int) -> None:
     orders[head].previous = slot
 
 
-@njit(cache=True)
+@inner
 def _remove(e: Any, at: int, slot: int) -> None:
     """Take an order out of a level's list."""
     orders, heads = view.orders(e), view.heads(e)
@@ -70,7 +69,7 @@ def _remove(e: Any, at: int, slot: int) -> None:
         orders[head].previous = order.previous
 
 
-@njit(cache=True)
+@inner
 def enqueue(e: Any, market: Any, slot: int) -> None:
     """Put an order at the end of the own orders at its tick."""
     order = view.orders(e)[slot]
@@ -94,7 +93,7 @@ def enqueue(e: Any, market: Any, slot: int) -> None:
         market.own_high_sell = max(market.own_high_sell, tick)
 
 
-@njit(cache=True)
+@inner
 def unqueue(e: Any, market: Any, slot: int) -> None:
     """Take an order, or a shadow, out of its queue."""
     order = view.orders(e)[slot]
@@ -108,7 +107,7 @@ def unqueue(e: Any, market: Any, slot: int) -> None:
     drop_reference(view.orders(e), view.clock(e), slot)
 
 
-@njit(cache=True)
+@inner
 def answer(
     e: Any,
     market: Any,

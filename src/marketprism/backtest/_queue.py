@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from marketprism.core.kernels import inner
 
 __all__ = ["after_depth", "after_trade", "is_front", "move_queue"]
 
 
-@njit(cache=True)
+@inner
 def _power(x: float, n: float) -> float:
     """Return ``x ** n``; the usual exponents cost a call of the library's power otherwise."""
     if n == 2.0:
@@ -21,7 +22,7 @@ def _power(x: float, n: float) -> float:
     return float(x**n)
 
 
-@njit(cache=True)
+@inner
 def _share_behind(model: int, n: float, front: float, back: float) -> float:
     if model == 1:
         top = math.log(1.0 + back)
@@ -42,14 +43,14 @@ def _share_behind(model: int, n: float, front: float, back: float) -> float:
     return top / bottom
 
 
-@njit(cache=True)
+@inner
 def after_trade(order: Any, quantity: float) -> None:
     """Take a trade at the order's price: ``quantity`` is gone from the front of the queue."""
     order.front -= quantity
     order.traded += quantity
 
 
-@njit(cache=True)
+@inner
 def after_depth(order: Any, model: int, n: float, before: float, after: float) -> None:
     """Take a change of the level's quantity from ``before`` to ``after``."""
     if model == 0:
@@ -69,7 +70,7 @@ def after_depth(order: Any, model: int, n: float, before: float, after: float) -
     order.front = _least(estimate, after)
 
 
-@njit(cache=True)
+@inner
 def move_queue(orders: np.ndarray, slot: int, model: int, n: float, before: float, after: float) -> None:
     """Move a queue of own orders, from ``slot`` on, after a change of the level's quantity.
 
@@ -91,7 +92,7 @@ def move_queue(orders: np.ndarray, slot: int, model: int, n: float, before: floa
         slot = order.next
 
 
-@njit(cache=True)
+@inner
 def _least(a: float, b: float) -> float:
     """Return the smaller number; a NaN yields to the other."""
     if math.isnan(a):
@@ -101,7 +102,7 @@ def _least(a: float, b: float) -> float:
     return min(a, b)
 
 
-@njit(cache=True)
+@inner
 def is_front(front: float, lot: float) -> bool:
     """Return whether at least one lot, rounded half away from zero, was traded beyond the queue ahead."""
     return front / lot <= -0.5

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from marketprism.backtest._rules import delays
+from marketprism.core.kernels import inner
 
 __all__ = ["recorded_entry", "recorded_response"]
 
 
-@njit(cache=True)
+@inner
 def _between(at: int, first_at: int, first: int, last_at: int, last: int) -> int:
     slope = float(last - first) / float(last_at - first_at)
     return int(slope * float(at - first_at)) + first
 
 
-@njit(cache=True)
+@inner
 def recorded_entry(e: Any, market: Any, now: int) -> int:
     """Return the latency of a request sent at ``now``, ns; negative next to a record that never reached the exchange.
 
@@ -39,7 +38,7 @@ def recorded_entry(e: Any, market: Any, now: int) -> int:
     return int(_between(now, table[at, 0], first, table[at + 1, 0], last))
 
 
-@njit(cache=True)
+@inner
 def recorded_response(e: Any, market: Any, ts: int) -> int:
     """Return the latency of a response sent at ``ts``, ns; a record that was refused counts as one sent at time 0."""
     table, at, end = delays(e), market.response_at, market.delays_at + market.delays_size

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
+from marketprism.backtest import _calls as call
 from marketprism.backtest import _views as view
-from marketprism.backtest._fills import reply
 from marketprism.backtest._layout import NEVER
 from marketprism.backtest._match import available, full, shown, take, too_far
 from marketprism.backtest._messages import drop_reference, first_request, pop_request
 from marketprism.backtest._own import enqueue, place, unqueue
 from marketprism.backtest._rules import ledgers, rules
+from marketprism.core.kernels import inner
 
 __all__ = ["end_gap", "serve"]
 
@@ -27,7 +26,7 @@ _NO_TICK = -(1 << 40)
 _NEVER = int(NEVER)
 
 
-@njit(cache=True)
+@inner
 def _objection(e: Any, index: int, order: Any, message: Any, ts: int) -> int:
     """Return why a new order or a modification is refused; 0 where it is not."""
     market, rule, ledger = view.markets(e)[index], rules(e)[index], ledgers(e)[order.account]
@@ -57,7 +56,7 @@ def _objection(e: Any, index: int, order: Any, message: Any, ts: int) -> int:
     return 0
 
 
-@njit(cache=True)
+@inner
 def _rest(e: Any, index: int, slot: int) -> None:
     """Put what is left at the end of its level's queue."""
     market, rule, order = view.markets(e)[index], rules(e)[index], view.orders(e)[slot]
@@ -66,12 +65,12 @@ def _rest(e: Any, index: int, slot: int) -> None:
     enqueue(e, market, slot)
 
 
-@njit(cache=True)
+@inner
 def _expire(e: Any, index: int, slot: int, ts: int, sent: int, reason: int) -> None:
-    reply(e, index, slot, ts, _EXPIRED, 0, 0.0, 0, 0, sent, reason, 0.0)
+    call.reply(e, index, slot, ts, _EXPIRED, 0, 0.0, 0, 0, sent, reason, 0.0)
 
 
-@njit(cache=True)
+@inner
 def _place(e: Any, index: int, slot: int, ts: int, sent: int, acknowledge: bool) -> None:
     """Trade, rest or expire."""
     market, order = view.markets(e)[index], view.orders(e)[slot]
@@ -94,10 +93,10 @@ def _place(e: Any, index: int, slot: int, ts: int, sent: int, acknowledge: bool)
         return
     _rest(e, index, slot)
     if acknowledge and order.leaves == asked:
-        reply(e, index, slot, ts, _NEW, 0, 0.0, 0, 0, sent, 0, 0.0)
+        call.reply(e, index, slot, ts, _NEW, 0, 0.0, 0, 0, sent, 0, 0.0)
 
 
-@njit(cache=True)
+@inner
 def _touches(e: Any, index: int, slot: int, lot: float) -> bool:
     """Return whether anything of its world stands in the way of a post-only order, its owner's orders included."""
     market, rule, order = view.markets(e)[index], rules(e)[index], view.orders(e)[slot]
@@ -108,19 +107,19 @@ def _touches(e: Any, index: int, slot: int, lot: float) -> bool:
     return bool(found >= 0.5 * market.lot_size)
 
 
-@njit(cache=True)
+@inner
 def _take_new(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
     order = view.orders(e)[slot]
     order.shelf_quantity = message.quantity
     order.shelf = max(-(1 << 31), min(order.tick, (1 << 31) - 1))
     reason = _objection(e, index, order, message, ts)
     if reason:
-        reply(e, index, slot, ts, _REJECTED, 0, 0.0, 0, 0, message.sent_ts, reason, 0.0)
+        call.reply(e, index, slot, ts, _REJECTED, 0, 0.0, 0, 0, message.sent_ts, reason, 0.0)
     else:
         _place(e, index, slot, ts, message.sent_ts, True)
 
 
-@njit(cache=True)
+@inner
 def _state(order: Any) -> int:
     """Return an order's status as the exchange has it: NONE until it has arrived."""
     if order.shelf_quantity == 0.0:
@@ -132,27 +131,27 @@ def _state(order: Any) -> int:
     return 1 if order.leaves == order.shelf_quantity else 5
 
 
-@njit(cache=True)
+@inner
 def _take_cancel(e: Any, index: int, slot: int, ts: int, sent: int) -> None:
     order = view.orders(e)[slot]
     if order.resting:
-        reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, 0, 0.0)
+        call.reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, 0, 0.0)
         unqueue(e, view.markets(e)[index], slot)
     else:
-        reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, _UNKNOWN, 0.0)
+        call.reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, _UNKNOWN, 0.0)
 
 
-@njit(cache=True)
+@inner
 def _take_modify(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
     """Change an order: less at the same price keeps its place, all else goes to the end of the queue."""
     market, order, sent = view.markets(e)[index], view.orders(e)[slot], message.sent_ts
     reason = _objection(e, index, order, message, ts) if order.resting else _UNKNOWN
     if reason:
-        reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, reason, 0.0)
+        call.reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, reason, 0.0)
         return
     left = message.quantity - (order.shelf_quantity - order.leaves)
     if left < 0.5 * market.lot_size:
-        reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, _REDUCED, 0.0)
+        call.reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, _REDUCED, 0.0)
         unqueue(e, market, slot)
         return
     keeps = message.tick == order.shelf and left < order.leaves + 0.5 * market.lot_size
@@ -162,13 +161,13 @@ def _take_modify(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
     order.shelf = message.tick
     order.leaves = left
     order.shelf_quantity = message.quantity
-    reply(e, index, slot, ts, _MODIFIED, 0, 0.0, 0, 0, sent, 0, 0.0)
+    call.reply(e, index, slot, ts, _MODIFIED, 0, 0.0, 0, 0, sent, 0, 0.0)
     if not keeps:
         _place(e, index, slot, ts, sent, False)
         drop_reference(view.orders(e), view.clock(e), slot)
 
 
-@njit(cache=True)
+@inner
 def end_gap(e: Any, index: int, ts: int) -> None:
     """Send own orders to the back of their queues: a snapshot is complete after a gap."""
     rule, market = rules(e)[index], view.markets(e)[index]
@@ -186,7 +185,7 @@ def end_gap(e: Any, index: int, ts: int) -> None:
             slot = order.local_next
 
 
-@njit(cache=True)
+@inner
 def _serve_one(e: Any, index: int, which: int, ts: int) -> bool:
     """Serve the first request of an account; False: a pool must grow first."""
     clock, account = view.clock(e), view.accounts(e)[which]
@@ -208,7 +207,7 @@ def _serve_one(e: Any, index: int, which: int, ts: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def serve(e: Any, index: int, ts: int) -> bool:
     """Do what is due at ``ts``: the end of a gap, then every request that arrives; False: a pool must grow first."""
     clock, market, rule = view.clock(e), view.markets(e)[index], rules(e)[index]

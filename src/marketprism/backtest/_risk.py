@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
 from marketprism.backtest import _views as view
 from marketprism.backtest._layout import NO_ASK, NO_BID
 from marketprism.backtest._rules import ledgers, limits, rules
-from marketprism.backtest._send import is_done, note_order, send_cancel, send_order
+from marketprism.backtest._send import is_done, note_order, send_cancel, send_modify, send_order
+from marketprism.core.kernels import inner
 
-__all__ = ["checked_order", "may_modify", "stop_lane", "watch"]
+__all__ = ["new_order", "new_terms", "stop_lane", "watch"]
 
 _NO_BID, _NO_ASK = int(NO_BID), int(NO_ASK)
 _REJECTED, _MARKET, _IOC = 7, 1, 3
@@ -20,7 +19,7 @@ _POSITION, _LEVERAGE, _TRADE, _DAY, _RATE, _VOLATILITY, _KILL = 16, 17, 18, 19, 
 _SECOND, _DAY_NS = 1_000_000_000, 86_400_000_000_000
 
 
-@njit(cache=True)
+@inner
 def _mid(e: Any, index: int) -> float:
     """Return the mid price as the local side knows it; NaN without one."""
     market = view.markets(e)[index]
@@ -29,7 +28,7 @@ def _mid(e: Any, index: int) -> float:
     return float(0.5 * (market.known_bid + market.known_ask) * market.tick_size)
 
 
-@njit(cache=True)
+@inner
 def _worth(market: Any, position: float, price: float) -> float:
     """Return what closing a position at a price adds to the cash."""
     if market.inverse:
@@ -37,14 +36,14 @@ def _worth(market: Any, position: float, price: float) -> float:
     return float(market.multiplier * position * price)
 
 
-@njit(cache=True)
+@inner
 def _equity(e: Any, index: int, which: int, mid: float) -> float:
     account, ledger = view.accounts(e)[which], ledgers(e)[which]
     owned = ledger.capital + account.cash - account.fees + ledger.funding_known
     return float(owned + _worth(view.markets(e)[index], account.position, mid))
 
 
-@njit(cache=True)
+@inner
 def _open(e: Any, which: int, side: int, but: int) -> float:
     """Return what the open orders of a side may still execute, one of them left out."""
     total = 0.0
@@ -57,7 +56,7 @@ def _open(e: Any, which: int, side: int, but: int) -> float:
     return total
 
 
-@njit(cache=True)
+@inner
 def _objection(e: Any, index: int, which: int, side: int, quantity: float, but: int) -> int:
     """Return why an order of ``quantity``, in place of order ``but``, is refused; 0 where it is not."""
     limit, market = limits(e)[which], view.markets(e)[index]
@@ -86,7 +85,7 @@ def _objection(e: Any, index: int, which: int, side: int, quantity: float, but: 
     return 0
 
 
-@njit(cache=True)
+@inner
 def _scaled(e: Any, index: int, which: int, side: int, quantity: float) -> float:
     """Return the quantity that the volatility leaves of an order, in whole lots; one that reduces is left alone."""
     limit, lot = limits(e)[which], view.markets(e)[index].lot_size
@@ -98,7 +97,7 @@ def _scaled(e: Any, index: int, which: int, side: int, quantity: float) -> float
     return 0.0 if left < rules(e)[index].min_quantity - 0.5 * lot else left
 
 
-@njit(cache=True)
+@inner
 def _refuse(e: Any, which: int, slot: int, tick: int, quantity: float, reason: int) -> None:
     """Write into the log that an order or a modification was not sent."""
     clock, order = view.clock(e), view.orders(e)[slot]
@@ -127,8 +126,8 @@ def _refuse(e: Any, which: int, slot: int, tick: int, quantity: float, reason: i
     clock.logged += 1
 
 
-@njit(cache=True)
-def checked_order(
+@inner
+def _checked_order(
     e: Any, lane: int, index: int, side: int, tick: int, quantity: float, kind: int, time_in_force: int
 ) -> int:
     """Send a new order unless a limit refuses it; return its slot, -1 where the pool is empty."""
@@ -150,8 +149,8 @@ def checked_order(
     return int(slot)
 
 
-@njit(cache=True)
-def may_modify(e: Any, slot: int, tick: int, quantity: float) -> bool:
+@inner
+def _may_modify(e: Any, slot: int, tick: int, quantity: float) -> bool:
     """Return whether no limit refuses a modification; a refusal is logged, and the order stays as it is."""
     order = view.orders(e)[slot]
     which = order.account
@@ -166,7 +165,25 @@ def may_modify(e: Any, slot: int, tick: int, quantity: float) -> bool:
     return bool(reason == 0)
 
 
-@njit(cache=True)
+@inner
+def new_order(
+    e: Any, lane: int, index: int, side: int, tick: int, quantity: float, kind: int, time_in_force: int
+) -> int:
+    """Send a new order; see :func:`~marketprism.backtest.actions.submit`."""
+    if view.clock(e).limited:
+        return int(_checked_order(e, lane, index, side, tick, quantity, kind, time_in_force))
+    return int(send_order(e, lane, index, side, tick, quantity, kind, time_in_force))
+
+
+@inner
+def new_terms(e: Any, slot: int, tick: int, quantity: float) -> bool:
+    """Send a modification; see :func:`~marketprism.backtest.actions.modify`."""
+    if view.clock(e).limited and not _may_modify(e, slot, tick, quantity):
+        return False
+    return bool(send_modify(e, slot, tick, quantity))
+
+
+@inner
 def _pull(e: Any, which: int) -> None:
     """Cancel an account's orders, but for the one that flattens."""
     limit = limits(e)[which]
@@ -178,7 +195,7 @@ def _pull(e: Any, which: int) -> None:
         slot = order.local_next
 
 
-@njit(cache=True)
+@inner
 def _flatten(e: Any, lane: int, index: int) -> None:
     """Send a market order that closes the position, unless one is on its way or the market is not observed."""
     which = index * view.clock(e).lanes + lane
@@ -196,7 +213,7 @@ def _flatten(e: Any, lane: int, index: int) -> None:
         limit.closing_id = view.orders(e)[slot].id
 
 
-@njit(cache=True)
+@inner
 def stop_lane(e: Any, lane: int) -> None:
     """Throw the kill switch of a lane's agent: in every market its orders are cancelled and nothing leaves any more."""
     lanes = view.clock(e).lanes
@@ -209,7 +226,7 @@ def stop_lane(e: Any, lane: int) -> None:
         _pull(e, index * lanes + lane)
 
 
-@njit(cache=True)
+@inner
 def _observe(e: Any, limit: Any, mid: float) -> None:
     """Update the variance of the log mid."""
     now = view.clock(e).now
@@ -225,7 +242,7 @@ def _observe(e: Any, limit: Any, mid: float) -> None:
         limit.last_mid = mid
 
 
-@njit(cache=True)
+@inner
 def _judge(e: Any, index: int, which: int, limit: Any, mid: float) -> int:
     """Return the reason for a stop that begins now; 0: none. A stop whose time is over ends."""
     side = 0
@@ -255,7 +272,7 @@ def _judge(e: Any, index: int, which: int, limit: Any, mid: float) -> int:
     return 0
 
 
-@njit(cache=True)
+@inner
 def watch(e: Any) -> None:
     """Look at every account with limits: a breach cancels its orders and, if that is asked, closes its position."""
     lanes = view.clock(e).lanes

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray, njit
+from numba import carray
 
 from marketprism.backtest._views import _pointer
+from marketprism.core.kernels import inner
 
 __all__ = [
     "LEDGER_DTYPE",
@@ -124,49 +125,49 @@ LIMIT_DTYPE = np.dtype(
 )
 
 
-@njit(cache=True)
+@inner
 def rules(e: Any) -> np.ndarray:
     """Return the rules of the markets."""
     array: np.ndarray = carray(_pointer(e.rules), e.markets_size, RULE_DTYPE)
     return array
 
 
-@njit(cache=True)
+@inner
 def ledgers(e: Any) -> np.ndarray:
     """Return what the exchanges know of the accounts, in their order."""
     array: np.ndarray = carray(_pointer(e.ledgers), e.accounts_size, LEDGER_DTYPE)
     return array
 
 
-@njit(cache=True)
+@inner
 def limits(e: Any) -> np.ndarray:
     """Return the risk limits of the accounts, in their order."""
     array: np.ndarray = carray(_pointer(e.limits), e.accounts_size, LIMIT_DTYPE)
     return array
 
 
-@njit(cache=True)
+@inner
 def worlds(e: Any) -> np.ndarray:
     """Return the scratch records of the worlds."""
     array: np.ndarray = carray(_pointer(e.worlds), e.worlds_size, WORLD_DTYPE)
     return array
 
 
-@njit(cache=True)
+@inner
 def delays(e: Any) -> np.ndarray:
     """Return the recorded latencies: requested, at the exchange, heard; ns."""
     array: np.ndarray = carray(_pointer(e.delays), (e.delays_size, 3), np.int64)
     return array
 
 
-@njit(cache=True)
+@inner
 def tiers(e: Any) -> np.ndarray:
     """Return the fee tiers: traded value from which one holds, maker and taker share."""
     array: np.ndarray = carray(_pointer(e.tiers), (e.tiers_size, 3), np.float64)
     return array
 
 
-@njit(cache=True)
+@inner
 def slots(e: Any) -> np.ndarray:
     """Return when the orders of an order-by-order tape arrived, by slot."""
     array: np.ndarray = carray(_pointer(e.slots), e.slots_size, np.int64)

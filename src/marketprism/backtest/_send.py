@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from marketprism.backtest import _views as view
 from marketprism.backtest._messages import new_message, new_order, send_request, send_response
 from marketprism.backtest._recorded import recorded_entry
 from marketprism.backtest.latency import entry_latency
+from marketprism.core.kernels import inner
 
 __all__ = ["can_change", "is_done", "note_order", "send_cancel", "send_modify", "send_order"]
 
 
-@njit(cache=True)
+@inner
 def is_done(status: int) -> bool:
     """Return whether an order is known to have ended."""
     return 2 <= status <= 4 or status == 7
 
 
-@njit(cache=True)
+@inner
 def can_change(order: Any) -> bool:
     """Return whether an order is known to rest and no request about it is in flight."""
     return bool(order.request == 0 and order.status in (1, 5))
 
 
-@njit(cache=True)
+@inner
 def note_order(
     e: Any, lane: int, index: int, side: int, tick: int, quantity: float, kind: int, time_in_force: int
 ) -> int:
@@ -71,7 +70,7 @@ def note_order(
     return int(slot)
 
 
-@njit(cache=True)
+@inner
 def _request(e: Any, market: Any, account: Any, slot: int, request: int) -> int:
     clock = view.clock(e)
     order = view.orders(e)[slot]
@@ -108,7 +107,7 @@ def _request(e: Any, market: Any, account: Any, slot: int, request: int) -> int:
     return int(at)
 
 
-@njit(cache=True)
+@inner
 def send_order(
     e: Any, lane: int, index: int, side: int, tick: int, quantity: float, kind: int, time_in_force: int
 ) -> int:
@@ -123,7 +122,7 @@ def send_order(
     return int(slot)
 
 
-@njit(cache=True)
+@inner
 def send_cancel(e: Any, slot: int) -> bool:
     """Ask for an order's cancellation; see :func:`~marketprism.backtest.actions.cancel`."""
     order = view.orders(e)[slot]
@@ -141,7 +140,7 @@ def send_cancel(e: Any, slot: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@inner
 def send_modify(e: Any, slot: int, tick: int, quantity: float) -> bool:
     """Ask for another price or total quantity; see :func:`~marketprism.backtest.actions.modify`."""
     order, clock = view.orders(e)[slot], view.clock(e)

@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from marketprism.backtest import _calls as call
 from marketprism.backtest import _views as view
 from marketprism.backtest._book import ask_down, ask_gone, bid_gone, bid_up, clear
 from marketprism.backtest._layout import NEVER, NO_ASK, NO_BID
-from marketprism.backtest._margin import liquidate, pay_funding
+from marketprism.backtest._margin import pay_funding
 from marketprism.backtest._match import cross, full, move_level, trade
 from marketprism.backtest._own import place
-from marketprism.backtest._requests import serve
 from marketprism.backtest._rules import rules, slots
 from marketprism.backtest.tape import order_slot
+from marketprism.core.kernels import inner
 
 __all__ = ["run_strict"]
 
 _NEVER, _NO_BID, _NO_ASK = int(NEVER), int(NO_BID), int(NO_ASK)
 
 
-@njit(cache=True)
+@inner
 def _trade(e: Any, index: int, kind: int, tick: int, quantity: float, ts: int) -> None:
     """Take a trade; one without an aggressor bought at the best ask or above, and sold at the best bid or below."""
     market = view.markets(e)[index]
@@ -39,7 +39,7 @@ def _trade(e: Any, index: int, kind: int, tick: int, quantity: float, ts: int) -
         trade(e, index, 1, tick, quantity, ts)
 
 
-@njit(cache=True)
+@inner
 def _reached(market: Any, rule: Any) -> bool:
     return bool(
         (market.bid != _NO_BID and market.bid <= rule.trigger_low)
@@ -47,7 +47,7 @@ def _reached(market: Any, rule: Any) -> bool:
     )
 
 
-@njit(cache=True)
+@inner
 def _other(e: Any, index: int, event: Any, kind: int) -> bool:
     """Take an event that is no level; False: a pool must grow first."""
     if full(e):
@@ -72,25 +72,25 @@ def _other(e: Any, index: int, event: Any, kind: int) -> bool:
     elif kind == 11:
         pay_funding(e, index, np.int64(event.tick), event.quantity)
     if rule.margined and _reached(market, rule):
-        liquidate(e, index, ts, kind > 6)
+        call.liquidate(e, index, ts, kind > 6)
     return True
 
 
-@njit(cache=True)
+@inner
 def _requests(e: Any, index: int, over: bool) -> bool:
     """Serve the requests that arrive next; False: a pool must grow first."""
     market, rule = view.markets(e)[index], rules(e)[index]
     if over:
         rule.over = 1
     ts = market.request_ts
-    if not serve(e, index, ts):
+    if not call.serve(e, index, ts):
         return False
     if rule.margined and _reached(market, rule):
-        liquidate(e, index, ts, False)
+        call.liquidate(e, index, ts, False)
     return True
 
 
-@njit(cache=True)
+@inner
 def _by_order(e: Any, index: int, event: Any, kind: int) -> None:
     """Take an event of a single order: own orders that came after one which leaves or shrinks move up by as much.
 
@@ -113,7 +113,7 @@ def _by_order(e: Any, index: int, event: Any, kind: int) -> None:
         slot = order.next
 
 
-@njit(cache=True)
+@inner
 def run_strict(e: Any, index: int, until: int) -> bool:
     """Let the exchange of one market do everything up to and including ``until``; False: a pool must grow first."""
     events, depth, heads = view.events(e), view.depth(e), view.heads(e)
@@ -188,7 +188,7 @@ def run_strict(e: Any, index: int, until: int) -> bool:
                 if crosses and market.sells > 0 and tick >= market.own_low_sell and not rule.blind:
                     cross(e, index, -1, tick, quantity, ts)
         if margined and _reached(market, rule):
-            liquidate(e, index, ts, True)
+            call.liquidate(e, index, ts, True)
     market.exchange_at = at
     if not done:
         view.clock(e).short = 1

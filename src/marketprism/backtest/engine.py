@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from marketprism.backtest._build import build_ledgers, build_limits, build_rules
+from marketprism.backtest._entries import entries
 from marketprism.backtest._layout import (
     ACCOUNT_DTYPE,
     CLOCK_DTYPE,
@@ -184,6 +185,8 @@ class Engine:
             "slots",
         ):
             record[f"{name}_size"] = len(self._arrays[name])
+        for name, where in entries(self.mode).items():
+            record[name] = where
         record["ladder_size"] = len(self._arrays["depth"])
         self._record = record
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from marketprism.backtest._rules import delays, ledgers, rules
 from marketprism.backtest._user import call_latency
 from marketprism.core.errors import DataError
+from marketprism.core.kernels import kernel
 
 __all__ = ["RecordedLatency", "entry_latency", "response_latency", "uniform"]
 
@@ -49,7 +49,7 @@ class RecordedLatency:
             raise DataError("a recorded latency is negative", hint="bring the clocks together first")
 
 
-@njit(cache=True)
+@kernel
 def uniform(seed: int, agent: int, number: int, way: int) -> float:
     """Return a number in (0, 1) that depends on its arguments alone (splitmix64)."""
     x = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(agent) * np.uint64(0xD1342543DE82EF95)
@@ -62,7 +62,7 @@ def uniform(seed: int, agent: int, number: int, way: int) -> float:
     return (float(x >> np.uint64(11)) + 0.5) / 9007199254740992.0
 
 
-@njit(cache=True)
+@kernel
 def _interpolate(e: Any, rule: Any, ts: int, column: int) -> int:
     """Return the latency that starts in ``column`` and ends in the next one."""
     table = delays(e)
@@ -82,7 +82,7 @@ def _interpolate(e: Any, rule: Any, ts: int, column: int) -> int:
     return int(first + round((last - first) * (ts - table[low, column]) / (table[high, column] - table[low, column])))
 
 
-@njit(cache=True)
+@kernel
 def entry_latency(e: Any, index: int, which: int, ts: int, request: int) -> int:
     """Return how long a request sent at ``ts`` takes to the exchange, ns; negative: it is refused after that time."""
     rule, ledger = rules(e)[index], ledgers(e)[which]
@@ -105,7 +105,7 @@ def entry_latency(e: Any, index: int, which: int, ts: int, request: int) -> int:
     return int(latency)
 
 
-@njit(cache=True)
+@kernel
 def response_latency(e: Any, index: int, which: int, ts: int) -> int:
     """Return how long a response sent at ``ts`` takes to the local side, ns."""
     rule, ledger = rules(e)[index], ledgers(e)[which]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from marketprism.backtest import _views as view
 from marketprism.backtest._layout import NO_ASK, NO_BID
+from marketprism.core.kernels import kernel
 
 __all__ = [
     "NO_ASK",
@@ -25,13 +24,13 @@ __all__ = [
 ]
 
 
-@njit(cache=True)
+@kernel
 def now(e: Any) -> int:
     """Return the local time, ns."""
     return int(view.clock(e).now)
 
 
-@njit(cache=True)
+@kernel
 def data_over(e: Any) -> bool:
     """Return whether no market has events left: a strategy that goes on sending would never end."""
     for index in range(view.clock(e).markets):
@@ -41,19 +40,19 @@ def data_over(e: Any) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel
 def best_bid(e: Any, market: int) -> int:
     """Return the best bid, ticks; NO_BID: nobody bids."""
     return int(view.markets(e)[market].known_bid)
 
 
-@njit(cache=True)
+@kernel
 def best_ask(e: Any, market: int) -> int:
     """Return the best ask, ticks; NO_ASK: nobody asks."""
     return int(view.markets(e)[market].known_ask)
 
 
-@njit(cache=True)
+@kernel
 def level(e: Any, market: int, side: int, tick: int) -> float:
     """Return the quantity of a level, 1 bids and -1 asks, base units."""
     record = view.markets(e)[market]
@@ -63,31 +62,31 @@ def level(e: Any, market: int, side: int, tick: int) -> float:
     return float(view.known(e)[base + tick])
 
 
-@njit(cache=True)
+@kernel
 def position(e: Any, account: int, market: int) -> float:
     """Return the position as heard, base units or contracts."""
     return float(view.accounts(e)[market * view.clock(e).lanes + account].position)
 
 
-@njit(cache=True)
+@kernel
 def cash(e: Any, account: int, market: int) -> float:
     """Return the cash as heard, fees not included."""
     return float(view.accounts(e)[market * view.clock(e).lanes + account].cash)
 
 
-@njit(cache=True)
+@kernel
 def first_order(e: Any, account: int, market: int) -> int:
     """Return the handle of the oldest own order, -1: none."""
     return int(view.accounts(e)[market * view.clock(e).lanes + account].first)
 
 
-@njit(cache=True)
+@kernel
 def next_order(e: Any, handle: int) -> int:
     """Return the handle of the next own order, -1: none."""
     return int(view.orders(e)[handle].local_next)
 
 
-@njit(cache=True)
+@kernel
 def order(e: Any, handle: int) -> Any:
     """Return an own order as a record: ``id, side, tick, known_leaves, status, request`` among others."""
     return view.orders(e)[handle]

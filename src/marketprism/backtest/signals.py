@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from marketprism.core.errors import DataError, did_you_mean
+from marketprism.core.kernels import kernel
 
 if TYPE_CHECKING:
     import polars as pl
@@ -104,7 +104,7 @@ def signal_tape(frame: pl.DataFrame, columns: Sequence[str], *, shift_ns: int = 
     return SignalTape(ts[order], values, tuple(columns))
 
 
-@njit(cache=True)
+@kernel
 def latest_signal(ts: np.ndarray, now: int, after: int) -> int:
     """Return the last row known at ``now``, -1 where there is none yet; compiled, for use in strategies.
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from marketprism.backtest._layout import EVENT_DTYPE
 from marketprism.backtest.codes import TapeFlag, TapeKind
 from marketprism.core.errors import DataError
+from marketprism.core.kernels import kernel
 
 __all__ = ["EVENT_DTYPE", "Tape", "order_slot"]
 
@@ -21,7 +21,7 @@ _ORDERS = (TapeKind.ORDER_ADD, TapeKind.ORDER_REDUCE, TapeKind.ORDER_DELETE, Tap
 _PRICED = (*_LEVELS, *_ORDERS, TapeKind.BUY_TRADE, TapeKind.SELL_TRADE, TapeKind.TRADE)
 
 
-@njit(cache=True)
+@kernel
 def order_slot(event: Any) -> tuple[int, int]:
     """Return the side (1 buys, -1 sells) and the slot of an ORDER event; kernels may call it.
 
