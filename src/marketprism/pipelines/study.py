@@ -236,6 +236,7 @@ def _competition(ground: Ground, context: Context) -> tuple[Document, Sequence[L
         "by_latency_ms": {
             f"{latency:g}": [lane.account.pnl for lane in lanes] for latency, lanes in study.by_latency.items()
         },
+        "pnl_slowest_less_fastest": [one.difference.to_mapping() for one in study.slower],
         "slow_among_fast": race_summary(study.slow),
         "fast_among_slow": race_summary(study.fast),
         "twins": duel_summary(study.duel_alone, study.duels),

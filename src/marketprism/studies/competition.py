@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from marketprism.backtest.evidence import PairedPnl
 from marketprism.backtest.result import AccountReport
-from marketprism.studies.lanes import Ground, Lane, Maker, run_makers
+from marketprism.studies.lanes import Ground, Lane, Maker, compare, run_makers
 from marketprism.studies.race import Duel, Race, run_duels, run_race
 
 __all__ = ["CompetitionStudy", "study_competition"]
@@ -25,6 +26,8 @@ class CompetitionStudy:
         All in one world, in the same order.
     by_latency : mapping of float to list of Lane
         All in one world, by one-way latency in milliseconds.
+    slower : list of PairedPnl
+        Of each maker, P&L where all have the highest latency less that where all have the lowest.
     slow, fast : Race
         All in one world, one of them slower than the others; the others slower than one of them.
     duel_alone : AccountReport
@@ -36,6 +39,7 @@ class CompetitionStudy:
     alone: list[Lane]
     together: list[Lane]
     by_latency: Mapping[float, list[Lane]]
+    slower: list[PairedPnl]
     slow: Race
     fast: Race
     duel_alone: AccountReport
@@ -64,9 +68,11 @@ def study_competition(ground: Ground) -> CompetitionStudy:
         latency: run_makers(ground, makers, together=True, latency_ms=latency)
         for latency in sorted(config.latencies_ms)
     }
+    lowest, highest = by_latency[min(by_latency)], by_latency[max(by_latency)]
+    slower = [compare(ground, last, first) for first, last in zip(lowest, highest, strict=True)]
     slow = run_race(ground, makers, slow=True)
     fast = run_race(ground, makers, slow=False, equals=slow)
-    return CompetitionStudy(alone, together, by_latency, slow, fast, *run_duels(ground, makers[0]))
+    return CompetitionStudy(alone, together, by_latency, slower, slow, fast, *run_duels(ground, makers[0]))
 
 
 def _small(ground: Ground) -> float:

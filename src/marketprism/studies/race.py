@@ -18,7 +18,7 @@ from marketprism.evaluate.multiple import holm
 from marketprism.studies.lanes import Ground, Maker, increments, replay
 from marketprism.studies.standing import Standing, first_in_line, standings
 
-__all__ = ["RANDOM_MS", "Duel", "Entrant", "Race", "run_duels", "run_race"]
+__all__ = ["RANDOM_MS", "Duel", "Entrant", "Race", "corrected_p", "run_duels", "run_race"]
 
 _Floats = npt.NDArray[np.float64]
 RANDOM_MS = 0.1
@@ -42,7 +42,7 @@ class Entrant:
     pnl_more, spread_more : PairedPnl, optional
         Its P&L and its spread capture less those of the same maker where all have the lowest latency; None there.
     pnl_p, spread_p : float
-        Their p-values after Holm's correction over the race, each kind by itself; NaN where there are none.
+        Their p-values at the highest latency after Holm's correction over the makers, each kind by itself; else NaN.
     """
 
     maker: Maker
@@ -207,16 +207,19 @@ def _share(ground: Ground, part: _Floats, rest: _Floats) -> Metric:
 
 
 def _corrected(entrants: dict[str, list[Entrant]]) -> dict[str, list[Entrant]]:
-    """Correct the p-values of a race for their number."""
-    flat = [entrant for found in entrants.values() for entrant in found]
-    pnl, spread = (iter(_holm([getattr(one, of) for one in flat])) for of in ("pnl_more", "spread_more"))
+    """Correct the p-values of the largest difference for the number of makers."""
+    lasts = [found[-1] for found in entrants.values()]
+    corrected = zip(
+        *(corrected_p([getattr(one, of) for one in lasts]) for of in ("pnl_more", "spread_more")), strict=True
+    )
     return {
-        name: [replace(entrant, pnl_p=next(pnl), spread_p=next(spread)) for entrant in found]
-        for name, found in entrants.items()
+        name: [*found[:-1], replace(found[-1], pnl_p=pnl, spread_p=spread)]
+        for (name, found), (pnl, spread) in zip(entrants.items(), corrected, strict=True)
     }
 
 
-def _holm(differences: Sequence[PairedPnl | None]) -> list[float]:
+def corrected_p(differences: Sequence[PairedPnl | None]) -> list[float]:
+    """Return p-values after Holm's correction for their number; NaN where there is none."""
     p = np.array([math.nan if one is None else one.p for one in differences])
     known = np.isfinite(p)
     if known.any():

@@ -13,6 +13,7 @@ from msgspec import structs
 from marketprism.backtest.evidence import paired_pnl, track_records
 from marketprism.evaluate.metric import Metric
 from marketprism.pipelines.backtest_replay import increments_of
+from marketprism.pipelines.backtest_sections.words import digits_for
 from marketprism.pipelines.study_pages.competition import competition_page, competition_verdict
 from marketprism.pipelines.study_pages.index import index_page
 from marketprism.pipelines.study_pages.inventory import inventory_page
@@ -28,6 +29,7 @@ from marketprism.pipelines.study_pages.race import (
 )
 from marketprism.pipelines.study_pages.signals import signals_page
 from marketprism.pipelines.study_pages.symmetric import symmetric_page
+from marketprism.pipelines.texts import number
 from marketprism.report.document import Document, Table
 from marketprism.report.page import render_page
 from marketprism.strategies.intensity import IntensityFit
@@ -159,7 +161,9 @@ def study_of_makers(alone: list[Lane], together: list[Lane], by_latency: dict[fl
     one = together[0]
     race = race_of(*((lane, lane) for lane in together))
     duels = [duel_of(one, one, 1.0, 0.5), duel_of(one, one, 50.0, 0.41)]
-    return CompetitionStudy(alone, together, by_latency, race, race, one.account, duels)
+    first, last = by_latency[min(by_latency)], by_latency[max(by_latency)]
+    slower = [paired_pnl(b.increments, a.increments, replications=50) for a, b in zip(first, last, strict=True)]
+    return CompetitionStudy(alone, together, by_latency, slower, race, race, one.account, duels)
 
 
 def test_competition(make: Make, context: Context) -> None:
@@ -173,6 +177,11 @@ def test_competition(make: Make, context: Context) -> None:
     assert "2 of 2 makers trade less, and P&L falls for 2: keeper, keeper" in found
     assert "the twin has 50.0% [49.0%, 51.0%] of it, at 50 ms against 1 ms 41.0% [40.0%, 42.0%]" in found
     assert "betters the market" in render_page(page)
+    table = page.sections[5].items[-1]
+    assert isinstance(table, Table)
+    assert [row[0] for row in table.rows] == ["keeper", "keeper"]
+    gained = second.account.pnl - first.account.pnl
+    assert table.rows[0][3].startswith(number(gained, digits_for(gained)))
     assert sum(study.shares(study.together)) == pytest.approx(1)
     poor = study_of_makers([second], [second], {1.0: [second]})
     assert "nobody earns money" in competition_verdict(poor, context).headline
@@ -196,22 +205,26 @@ def test_what_a_race_says(make: Make, context: Context) -> None:
     slower = make("rich", drift=-0.1, trades=100)
     better = make("poor", drift=-0.1, seed=3, trades=200)
     race = race_of((rich, slower), (poor, better))
-    said = race_sentence(race, slow=True, sure=0.95)
+    sure = StudyConfig()
+    said = race_sentence(race, sure, slow=True)
     assert "At 50 ms among makers at 1 ms, a maker trades 25% to 50% of what it trades as an equal" in said
     assert "P&L is lower for rich and higher for poor beyond chance" in said
     assert "lose money" not in said
-    by_chance = race_sentence(race_of((rich, slower), (poor, better), p=0.2), slow=False, sure=0.95)
+    by_chance = race_sentence(race_of((rich, slower), (poor, better), p=0.2), sure, slow=False)
     assert by_chance.startswith("At 1 ms among makers at 50 ms")
     assert "P&L is no different beyond chance" in by_chance
-    assert "As equals 1 of 1 lose money" in race_sentence(race_of((poor, better)), slow=True, sure=0.95)
+    assert "As equals 1 of 1 lose money" in race_sentence(race_of((poor, better)), sure, slow=True)
     section = race_section(race, context, slow=True)
     worth = section.items[-1]
     assert isinstance(worth, Table)
     assert [row[0] for row in worth.rows] == ["rich", "poor"]
-    assert "2 comparisons" in worth.caption
+    assert "2 makers" in worth.caption
+    few = StudyConfig(replications=30)
+    assert "30 replications are too few to call any of 2 differences" in race_sentence(race, few, slow=True)
+    assert "too few" not in said
     (entrants,) = ([found[0]] for found in race.entrants.values() if found[0].maker.name == "rich")
     single = Race((1.0,), {"rich": entrants})
-    assert "one latency only" in race_sentence(single, slow=True, sure=0.95)
+    assert "one latency only" in race_sentence(single, sure, slow=True)
     assert not [item for item in race_section(single, context, slow=False).items if item.kind == "note"][1:]
     plain = race_summary(race)
     assert [(one["name"], one["own_ms"], one["behind_a_maker"]) for one in plain][:2] == [

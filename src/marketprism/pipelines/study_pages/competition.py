@@ -5,10 +5,11 @@ from __future__ import annotations
 from marketprism.pipelines.backtest_sections.words import digits_for
 from marketprism.pipelines.study_pages.parts import Context, lane_table, page, split_figure, split_lead, ticks_a_unit
 from marketprism.pipelines.study_pages.race import duel_section, duel_sentence, race_section, race_sentence
-from marketprism.pipelines.texts import number, share
+from marketprism.pipelines.texts import chance, interval, number, plural, share
 from marketprism.report.document import Card, Document, Figure, Item, Note, Section, Table, Verdict
 from marketprism.report.figures import studies as draw
 from marketprism.studies.competition import CompetitionStudy
+from marketprism.studies.race import corrected_p
 
 __all__ = ["competition_page", "competition_verdict"]
 
@@ -57,7 +58,7 @@ def competition_verdict(study: CompetitionStudy, context: Context) -> Verdict:
             f"they trade {number(together, digits_for(together))}: the market's trades are shared, not copied."
         ),
         duel_sentence(study.duel_alone, study.duels),
-        race_sentence(study.slow, slow=True, sure=context.ground.config.confidence),
+        race_sentence(study.slow, context.ground.config, slow=True),
         _latency_sentence(study),
     ]
     lost = richest.account.pnl <= 0
@@ -156,6 +157,29 @@ def _crowding(study: CompetitionStudy, context: Context) -> Section:
     return Section("crowding", "Alone and together", intro, [note, table])
 
 
+def _slower(study: CompetitionStudy, context: Context) -> Table:
+    """Lay out whether the P&L at the highest latency is another one than at the lowest."""
+    lowest, highest = (study.by_latency[f(study.by_latency)] for f in (min, max))
+    digits = digits_for(*(lane.account.pnl for lane in [*lowest, *highest]))
+    rows = [
+        [
+            fast.name,
+            number(fast.account.pnl, digits),
+            number(slow.account.pnl, digits),
+            interval(more.difference, digits),
+            chance(p),
+        ]
+        for fast, slow, more, p in zip(lowest, highest, study.slower, corrected_p(study.slower), strict=True)
+    ]
+    first, last = min(study.by_latency), max(study.by_latency)
+    return Table(
+        ["maker", f"P&L at {first:g} ms ({context.unit})", f"at {last:g} ms", "more", "p"],
+        rows, "All fast, all slow",
+        f"Paired block bootstrap over the same bars; p-values are corrected for {plural(len(rows), 'maker')} (Holm).",
+        text_columns=["maker"], wide=True,
+    )  # fmt: skip
+
+
 def _latency(study: CompetitionStudy, context: Context) -> Section:
     latencies = list(study.by_latency)
     names = [lane.name for lane in study.together]
@@ -171,5 +195,6 @@ def _latency(study: CompetitionStudy, context: Context) -> Section:
                "All makers have the same latency.", wide=True),
         Figure(draw.curves_by(latencies, spread, "one-way latency (ms)", "share of the spread", percent=True),
                "Share of the spread against latency", "", wide=True),
+        _slower(study, context),
     ]  # fmt: skip
     return Section("latency", "All slower alike", intro, items)

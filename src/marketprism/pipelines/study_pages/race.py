@@ -11,9 +11,10 @@ from marketprism.backtest.result import AccountReport
 from marketprism.pipelines.backtest_sections.words import digits_for
 from marketprism.pipelines.backtest_summary import account_summary
 from marketprism.pipelines.study_pages.parts import Context, ticks_a_unit
-from marketprism.pipelines.texts import chance, interval, number, share
+from marketprism.pipelines.texts import chance, interval, number, plural, share
 from marketprism.report.document import Figure, Item, Note, Section, Table
 from marketprism.report.figures import studies as draw
+from marketprism.studies.config import StudyConfig
 from marketprism.studies.race import RANDOM_MS, Duel, Entrant, Race
 
 __all__ = ["duel_section", "duel_sentence", "duel_summary", "race_section", "race_sentence", "race_summary"]
@@ -23,8 +24,9 @@ def _kept(part: float, whole: float) -> float:
     return part / whole if whole > 0 else math.nan
 
 
-def race_sentence(race: Race, *, slow: bool, sure: float) -> str:
-    """Say what being the odd one out does to what makers trade and earn; ``sure`` is the coverage that counts."""
+def race_sentence(race: Race, config: StudyConfig, *, slow: bool) -> str:
+    """Say what being the odd one out does to what makers trade and earn."""
+    sure, replications = config.confidence, config.replications
     pairs = [(found[0], found[-1]) for found in race.entrants.values() if len(found) > 1]
     if not pairs:
         return "There is one latency only: nobody is slower than the others."
@@ -45,6 +47,8 @@ def race_sentence(race: Race, *, slow: bool, sure: float) -> str:
         )
         parts = [f"{word} for {', '.join(names)}" for word, names in (("lower", lower), ("higher", higher)) if names]
         said += f" {what} is {' and '.join(parts) or 'no different'} beyond chance."
+    if len(pairs) / (replications + 1) >= 1 - sure:
+        said += f" {replications} replications are too few to call any of {len(pairs)} differences more than chance."
     losers = sum(first.account.pnl < 0 for first, _ in pairs)
     if slow and losers > len(pairs) / 2:
         said += (
@@ -76,7 +80,7 @@ def race_section(race: Race, context: Context, *, slow: bool) -> Section:
         f"{share(context.ground.config.confidence, 0)}, paired block bootstrap over the same bars. Panels that do not "
         "begin at zero show differences larger than they are.", wide=True,
     )  # fmt: skip
-    note = Note(race_sentence(race, slow=slow, sure=context.ground.config.confidence), "plain")
+    note = Note(race_sentence(race, context.ground.config, slow=slow), "plain")
     worth = _worth(race, context)
     items: list[Item] = [note, figure, _places(race, context, slow), *([worth] if worth else [])]
     return Section(slug, title, intro, items)
@@ -192,14 +196,12 @@ def _worth(race: Race, context: Context) -> Table | None:
                     chance(last.pnl_p),
                 ]
             )
-    tests = sum(one.pnl_more is not None for found in race.entrants.values() for one in found)
     unit = context.unit
     return None if not rows else Table(
         ["maker", f"spread as an equal ({unit})", "more at the largest", "p", f"P&L as an equal ({unit})",
          "more at the largest", "p"],
         rows, "What the largest difference is worth",
-        f"Paired block bootstrap over the same bars; p-values are corrected for {tests} comparisons, all makers at all "
-        "latencies (Holm).",
+        f"Paired block bootstrap over the same bars; p-values are corrected for {plural(len(rows), 'maker')} (Holm).",
         text_columns=["maker"], wide=True,
     )  # fmt: skip
 
