@@ -67,10 +67,12 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(cli, list(arguments), catch_exceptions=False)
 
 
-def refused(said: str, *arguments: str) -> None:
-    with pytest.raises(MarketPrismError, match=said) as caught:
+def error_of(*arguments: str) -> str:
+    """Return the error that a command ends with: of one line."""
+    with pytest.raises(MarketPrismError) as caught:
         call(*arguments)
     assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 @pytest.fixture
@@ -115,7 +117,9 @@ def source(tmp_path: Path) -> Any:
     ],
 )
 def test_own_strategies_that_fail(name: str, said: str, own: str, tmp_path: Path) -> None:
-    refused(said, "backtest", f"{own}:{name}", "--source", SIM, "--out", str(tmp_path / "o"), "--no-ledger")
+    assert re.search(
+        said, error_of("backtest", f"{own}:{name}", "--source", SIM, "--out", str(tmp_path / "o"), "--no-ledger")
+    )
     assert not (tmp_path / "o").exists()
 
 
@@ -133,7 +137,7 @@ def test_own_strategies_that_fail(name: str, said: str, own: str, tmp_path: Path
 )
 def test_files_that_do_not_run(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(text)
-    refused(said, "backtest", f"{tmp_path / 'mine.py'}:Mine", "--out", str(tmp_path / "o"), "--no-ledger")
+    assert re.search(said, error_of("backtest", f"{tmp_path / 'mine.py'}:Mine", "--out", str(tmp_path / "o")))
 
 
 def test_what_is_ours_is_not_blamed_on_the_strategy(own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +152,8 @@ def test_what_is_ours_is_not_blamed_on_the_strategy(own: str, tmp_path: Path, mo
 def test_a_lane_that_cannot_be_used_is_numbered(own: str, tmp_path: Path) -> None:
     (tmp_path / "lanes.csv").write_text("quantity\n1\nmuch\n")
     where = ("--lanes", str(tmp_path / "lanes.csv"), "--source", SIM, "--out", str(tmp_path / "o"), "--no-ledger")
-    refused("lane 2: .*quantity was 'much'", "backtest", f"{own}:Joiner", *where)
-    refused("lane 1: SymmetricConfig has no key 'quantity'", "backtest", "symmetric", *where)
+    assert re.search("lane 2: .*quantity was 'much'", error_of("backtest", f"{own}:Joiner", *where))
+    assert error_of("backtest", "symmetric", *where).startswith("lane 1: SymmetricConfig has no key 'quantity'")
 
 
 def test_sources_that_nobody_can_make_a_market_on(source: Any, own: str, tmp_path: Path) -> None:
@@ -163,17 +167,17 @@ def test_sources_that_nobody_can_make_a_market_on(source: Any, own: str, tmp_pat
     ):
         spec = source(*kinds)
         begin = () if BUY in kinds and SELL in kinds else ("--set", "tape.start=first_update")
-        refused(said, "backtest", "symmetric", "--source", spec, *end, *begin, "--no-ledger")
-        refused(said, "study", "making", "--source", spec, "--out", str(tmp_path / "o"), *begin)
+        assert re.search(said, error_of("backtest", "symmetric", "--source", spec, *end, *begin, "--no-ledger"))
+        assert re.search(said, error_of("study", "making", "--source", spec, "--out", str(tmp_path / "o"), *begin))
     spec = source(BID, ASK)
-    refused(
-        "holds no trade", "backtest", f"{own}:Joiner", "--source", spec, "--out", str(tmp_path / "o"), "--no-ledger",
-        "--set", "tape.start=first_update",
-    )  # fmt: skip
-    refused(
-        r"minutes was nan", "simulate", "compare", "--source", spec, "--minutes", "nan", "--out", str(tmp_path / "o")
-    )
-    refused(r"market\.npz", "simulate", "compare", "--source", spec, "--models", "cst", "--out", str(tmp_path / "o"))
+    own_run = ("backtest", f"{own}:Joiner", "--no-ledger", "--set", "tape.start=first_update")
+    compare = ("simulate", "compare", "--models", "cst")
+    for command, said in (
+        (own_run, "holds no trade"),
+        ((*compare, "--minutes", "nan"), "minutes was nan"),
+        (compare, r"market\.npz"),
+    ):
+        assert re.search(said, error_of(*command, "--source", spec, "--out", str(tmp_path / "o")))
     assert not (tmp_path / "o").exists()
 
 
@@ -186,7 +190,7 @@ def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
     below = str(tmp_path / "file" / "below")
     for command in (("backtest", "symmetric", "--no-ledger"), ("study", "making"), ("simulate", "compare")):
-        refused("is a file", *command, "--source", SIM, "--out", below)
+        assert "is a file" in error_of(*command, "--source", SIM, "--out", below)
 
 
 def test_a_folder_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -387,29 +387,32 @@ class Reference:
         return out
 
 
-def compare(block: EventBlock, config: EngineConfig, *, least_values: int = 1) -> pl.DataFrame:
-    """Compare all factors; return the engine's rows."""
+def compare(block: EventBlock, config: EngineConfig) -> tuple[dict[str, str], int]:
+    """Return where factors differ from the reference, by name, and how many factors have a value at all."""
     engine = FactorEngine(config, instrument=block.instruments)
     rows = pl.concat([engine.push(block), engine.flush()])
     reference = Reference(block, config)
     assert rows.height == len(reference.buckets) > 5
     expected = [reference.row(k) for k in range(rows.height)]
     assert sorted(expected[0]) == sorted(engine.factor_names)
+    wrong: dict[str, str] = {}
     for name in engine.factor_names:
-        was = rows[name].to_numpy()
+        was = rows[name].cast(pl.Float64).fill_null(NAN).to_numpy()
         wanted = np.array([float(row[name]) for row in expected])
         # Differences of sums keep the rounding of their terms: an absolute floor at the column's size.
         floor = 1e-10 * max(1e-3, float(np.nanmax(np.abs(wanted), initial=0.0)))
-        np.testing.assert_allclose(was, wanted, rtol=1e-9, atol=floor, err_msg=name)
-    alive = sum(rows[name].null_count() < rows.height for name in engine.factor_names)
-    assert alive >= least_values
-    return rows
+        far = np.flatnonzero(~np.isclose(was, wanted, rtol=1e-9, atol=floor, equal_nan=True))
+        if far.size:
+            wrong[name] = f"{far.size} rows, the first {far[0]}: {was[far[0]]} instead of {wanted[far[0]]}"
+    return wrong, sum(rows[name].null_count() < rows.height for name in engine.factor_names)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_simulated_tape(policy: str) -> None:
     config = EngineConfig(book=BookConfig(depth_levels=20), buckets=POLICIES[policy])
-    compare(market_tape(2500), config, least_values=115 if policy == "count" else 121)
+    wrong, alive = compare(market_tape(2500), config)
+    assert wrong == {}
+    assert alive >= (115 if policy == "count" else 121)
 
 
 def _file(folder: Path, pattern: str) -> Path:
@@ -435,11 +438,15 @@ def _head(spec: str, rows: int) -> EventBlock:
 @pytest.mark.parametrize("policy", ["time", "count"])
 def test_lobster(data_dir: Path, policy: str) -> None:
     block = _head(f"lobster:{_file(data_dir, 'lobster/*GOOG*')}", 12_000)
-    compare(block, EngineConfig(buckets=POLICIES[policy]), least_values=90)
+    wrong, alive = compare(block, EngineConfig(buckets=POLICIES[policy]))
+    assert wrong == {}
+    assert alive >= 90
 
 
 @pytest.mark.slow
 def test_binance(data_dir: Path) -> None:
     block = _head(f"binance-ws:{_file(data_dir, 'binance_ws_20240808/usdm_btc*')}", 40_000)
     config = EngineConfig(buckets=BucketConfig(policy="time", t_target_s=5.0), book=BookConfig(start="first_update"))
-    compare(block, config, least_values=80)
+    wrong, alive = compare(block, config)
+    assert wrong == {}
+    assert alive >= 80

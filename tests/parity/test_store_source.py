@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,8 +30,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield opened
 
 
-def through(store: Store, source: Source, folder: Path) -> None:
-    """Send a source through the store and through Parquet, and compare."""
+def through(store: Store, source: Source, folder: Path) -> tuple[Any, Any, Any]:
+    """Send a source through the store and through Parquet; return what it gave, and what came back from each."""
     blocks = list(source)
     address = str(store.connection.address)
     with open_sink(address, source) as sink:
@@ -40,12 +41,12 @@ def through(store: Store, source: Source, folder: Path) -> None:
     back = open_source(f"store:{address}?source={quoted(source.spec)}")
     assert isinstance(back, StoreSource)
     assert back.instruments == source.instruments
-    assert canonical(list(back)) == canonical(blocks)
-    assert back.report.records == sum(map(len, blocks))
+    stored = canonical(list(back))
+    assert back.report.records == sum(map(len, blocks)) > 0
     back.close()
     convert(source, folder / "out")
-    assert canonical(list(open_source(f"parquet:{folder / 'out'}"))) == canonical(blocks)
     assert verify(folder / "out").faults == ()
+    return canonical(blocks), stored, canonical(list(open_source(f"parquet:{folder / 'out'}")))
 
 
 def quoted(text: str) -> str:
@@ -53,7 +54,9 @@ def quoted(text: str) -> str:
 
 
 def test_the_simulated_market(store: Store, tmp_path: Path) -> None:
-    through(store, open_source("sim:?seed=3&minutes=1"), tmp_path)
+    given, stored, converted = through(store, open_source("sim:?seed=3&minutes=1"), tmp_path)
+    assert stored == given
+    assert converted == given
 
 
 @pytest.mark.parametrize("name", ["lobster", "us-l1"])
@@ -67,7 +70,9 @@ def test_real_files(store: Store, tmp_path: Path, data_dir: Path, name: str) -> 
     if path is None:
         pytest.skip("no such file")
     source = open_source(spec)
-    through(store, Head(source, 40_000), tmp_path)
+    given, stored, converted = through(store, Head(source, 40_000), tmp_path)
+    assert stored == given
+    assert converted == given
 
 
 class Head(Source):
@@ -89,7 +94,8 @@ class Head(Source):
 def test_windows_and_options(store: Store, tmp_path: Path) -> None:
     address = str(store.connection.address)
     source = open_source("sim:?seed=4&minutes=1")
-    through(store, source, tmp_path)
+    given, stored, converted = through(store, source, tmp_path)
+    assert stored == converted == given
     rows = np.concatenate([block.rows for block in source])
     middle = int(rows["ts_recv"][len(rows) // 2])
     spec = f"store:{address}?source={quoted('sim:?seed=4&minutes=1')}"

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from marketprism.core.errors import ConfigError, DataError
-from marketprism.simulate import calibrate_hawkes, hawkes_fit
+from marketprism.core.timebase import NS
+from marketprism.simulate import calibrate_agents, calibrate_hawkes, hawkes_fit
+from marketprism.simulate.agents import AgentMarketConfig
 from marketprism.simulate.calibrate import CALIBRATIONS, calibrate
 from marketprism.simulate.calibrate_agents import agent_moments
 from marketprism.simulate.calibrate_hawkes import flow_events, hawkes_errors
@@ -19,7 +21,7 @@ from marketprism.simulate.hawkes import HawkesParameters, simulate_hawkes
 from marketprism.simulate.hawkes_fit import fit_hawkes, hawkes_log_likelihood
 from marketprism.simulate.hawkes_market import FLOW_TYPES
 from marketprism.simulate.models import market_config, open_market
-from marketprism.simulate.recording import record_market
+from marketprism.simulate.recording import What, record_market
 
 
 def _flow(model, **values):
@@ -237,6 +239,11 @@ def test_agents_reach_the_moments_of_their_market():
     flow = _flow("agents", seed=3, duration_s=1800.0, spoofers=0, **truth)
     found = calibrate("agents", flow, seed=7)
     assert found.notes == ()
+    errors = {estimate.name: estimate.error / estimate.value for estimate in found.estimates}
+    assert all(0.003 < errors[name] < 0.2 for name in ("noise_market", "noise_limit", "noise_cancel", "noise_distance"))
+    # Quotes of the makers are often inside those of the noise traders: their half-spread is told least.
+    assert 0.1 < errors["maker_half_spread"] < 5
+    assert np.isnan(errors["spread, ticks: reached"])
     ours = agent_moments(_flow("agents", **found.config.replace(seed=5).to_mapping()))
     for name, value in agent_moments(flow).items():
         assert ours[name] == pytest.approx(value, rel=0.2), name
@@ -244,6 +251,58 @@ def test_agents_reach_the_moments_of_their_market():
         assert getattr(found.config, name) == pytest.approx(truth[name], rel=0.25), name
     far = _flow("agents", seed=3, duration_s=600.0, maker_half_spread=30.0, news_ticks=200.0, noise_limit=0.2)
     assert calibrate("agents", far).notes
+
+
+@pytest.mark.slow
+def test_errors_of_agents_cover_their_truth():
+    """The truth lies within two standard errors about as often as it should, and the errors are not too wide either."""
+    truth = {"noise_market": 2.0, "noise_limit": 10.0, "noise_cancel": 0.05, "noise_distance": 4.0}
+    z = []
+    for seed in range(100, 112):
+        flow = _flow(
+            "agents", seed=seed, duration_s=900.0, spoofers=0, news_ticks=3.0, maker_half_spread=1.5, **truth
+        )  # fmt: skip
+        found = {one.name: one for one in calibrate("agents", flow, seed=50 * seed).estimates}
+        z.append([(found[name].value - true) / found[name].error for name, true in truth.items()])
+    z = np.array(z)
+    assert (np.abs(z) < 2).mean() > 0.85
+    assert 0.5 < np.sqrt((z**2).mean()) < 1.5
+
+
+def test_errors_of_agents_where_there_is_nothing_to_tell(monkeypatch):
+    short, still = (_flow("agents", seed=1, duration_s=seconds) for seconds in (100.0, 300.0))
+    assert calibrate_agents._source_covariance(short) is None
+    records = still.recording.records
+    start = records["ts"][0]
+    lost = records[(records["ts"] < start + 80 * NS) | (records["ts"] > start + 180 * NS)].copy()
+    lost["what"][np.searchsorted(lost["ts"], start + 80 * NS)] = What.LOST
+    after = np.searchsorted(lost["ts"], start + 180 * NS)
+    lost["what"][after + 1] = What.CLEAR
+    lost["ts"][after] = start + 80 * NS
+    parted = calibrate_agents._source_covariance(
+        order_flow(still.recording._replace(records=np.sort(lost, order="ts")))
+    )
+    assert parted is not None
+    assert (np.linalg.eigvalsh(parted) > -1e-12).all()
+    assert _errors_of(still) > 0
+    start = agent_moments(still)
+    monkeypatch.setattr(calibrate_agents, "agent_moments", lambda _: dict(start))
+    assert np.isnan(_errors_of(still))
+    monkeypatch.setattr(calibrate_agents, "_source_covariance", lambda _: np.eye(6))
+    assert np.isnan(_errors_of(still))
+
+    def none(_):
+        raise DataError("no market")
+
+    monkeypatch.setattr(calibrate_agents, "AgentMarket", none)
+    assert np.isnan(_errors_of(still))
+
+
+def _errors_of(flow):
+    """Smallest standard error of the logarithmic parameters at the defaults."""
+    base = AgentMarketConfig(spoofers=0, duration_s=120.0)
+    errors = calibrate_agents._errors(flow, base, {name: getattr(base, name) for name in calibrate_agents._LIMITS})
+    return errors.min()
 
 
 @pytest.mark.parametrize("model", list(CALIBRATIONS))
