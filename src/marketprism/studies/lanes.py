@@ -18,7 +18,7 @@ from marketprism.strategies.runner import simulate
 from marketprism.studies.config import StudyConfig
 from marketprism.studies.control import InventoryControl, inventory_control
 
-__all__ = ["Ground", "Lane", "Maker", "compare", "increments", "replay", "run_makers"]
+__all__ = ["Ground", "Lane", "Maker", "compare", "increments", "replay", "run_makers", "ticks_text"]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -179,6 +179,17 @@ def run_makers(
         Lane(maker, account, gained, record, inventory_control(account.equity["position"].to_numpy(), config.bar_s))
         for maker, account, gained, record in zip(makers, accounts, bars, records, strict=True)
     ]
+
+
+def ticks_text(distance: float) -> str:
+    """Return a distance as makers are named by it.
+
+    Examples
+    --------
+    >>> ticks_text(1.0), ticks_text(4.5)
+    ('1 tick', '4.5 ticks')
+    """
+    return f"{distance:g} tick" if distance == 1 else f"{distance:g} ticks"
 
 
 def increments(account: AccountReport, of: str = "equity") -> _Floats:

@@ -13,7 +13,7 @@ from marketprism.core.errors import DataError
 from marketprism.strategies.avellaneda_stoikov import stationary_distances
 from marketprism.strategies.glft import closed_form_distances, exact_distances
 from marketprism.strategies.intensity import IntensityFit, fit_intensity
-from marketprism.studies.lanes import Ground, Lane, Maker, run_makers
+from marketprism.studies.lanes import Ground, Lane, Maker, run_makers, ticks_text
 
 __all__ = ["ModelFit", "OptimalStudy", "study_optimal"]
 
@@ -81,7 +81,7 @@ def study_optimal(ground: Ground) -> OptimalStudy:
     }
     skews = tuple(sorted(config.skews))
     makers = [
-        Maker(f"{half:g} ticks", "symmetric", {"half_spread_ticks": half, **limit}) for half in sorted(ground.distances)
+        Maker(ticks_text(half), "symmetric", {"half_spread_ticks": half, **limit}) for half in sorted(ground.distances)
     ]
     fixed = len(makers)
     makers += [

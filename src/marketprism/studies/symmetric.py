@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from marketprism.studies.lanes import Ground, Lane, Maker, run_makers
+from marketprism.studies.lanes import Ground, Lane, Maker, run_makers, ticks_text
 
 __all__ = ["SymmetricStudy", "study_symmetric"]
 
@@ -33,9 +33,9 @@ class SymmetricStudy:
 def study_symmetric(ground: Ground) -> SymmetricStudy:
     """Run symmetric makers at every distance of the settings, and one with a limit on its position."""
     config = ground.config
-    makers = [Maker(f"{half:g} ticks", "symmetric", {"half_spread_ticks": half}) for half in sorted(ground.distances)]
+    makers = [Maker(ticks_text(half), "symmetric", {"half_spread_ticks": half}) for half in sorted(ground.distances)]
     tightest = ground.nearest
     limit = {"half_spread_ticks": tightest, "max_inventory": config.max_inventory}
-    makers.append(Maker(f"{tightest:g} ticks, limit {config.max_inventory:g}", "symmetric", limit))
+    makers.append(Maker(f"{ticks_text(tightest)}, limit {config.max_inventory:g}", "symmetric", limit))
     *lanes, limited = run_makers(ground, makers)
     return SymmetricStudy(lanes, limited)

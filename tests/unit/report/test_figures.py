@@ -80,6 +80,25 @@ def test_drawing_is_svg_that_scales_and_repeats(name: str) -> None:
     assert svg == DRAWINGS[name]()
 
 
+@pytest.mark.parametrize("lots", [1, 3, 11, 40])
+def test_positions_in_thirds_of_an_order_draw_no_comb(lots: int) -> None:
+    positions = np.tile(np.arange(-10 * lots, 10 * lots + 1) / lots, 3)
+    edges = backtest.level_bins(positions)
+    counts = np.histogram(positions, edges)[0]
+    assert len(counts) <= 41
+    assert counts.sum() == len(positions)
+    # All bins hold the same number of levels but the last one, which may hold fewer.
+    assert len(set(counts[:-1].tolist())) == 1
+    assert counts[-1] <= counts[0]
+
+
+def test_bins_of_values_that_are_all_different() -> None:
+    values = np.random.default_rng(1).normal(size=5000)
+    counts = np.histogram(values, backtest.level_bins(values))[0]
+    assert counts.sum() == 5000
+    assert 35 <= len(counts) <= 41
+
+
 @pytest.mark.parametrize(
     ("seconds", "times", "no_time"),
     [

@@ -77,9 +77,10 @@ def _latency_sentence(study: CompetitionStudy) -> str:
     fast, slow = study.by_latency[latencies[0]], study.by_latency[latencies[-1]]
     lost = [a.name for a, b in zip(fast, slow, strict=True) if b.account.pnl < a.account.pnl]
     fewer = sum(b.account.volume < a.account.volume for a, b in zip(fast, slow, strict=True))
+    falls = f"{len(lost)}: {', '.join(lost)}" if lost else "none"
     return (
         f"From {latencies[0]:g} to {latencies[-1]:g} ms of latency for all alike, {fewer} of {len(fast)} makers trade "
-        f"less, and P&L falls for {len(lost)}{': ' + ', '.join(lost) if lost else ''}."
+        f"less, and P&L falls for {falls}."
     )
 
 

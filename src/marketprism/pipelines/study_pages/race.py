@@ -181,15 +181,15 @@ def _worth(race: Race, context: Context) -> Table | None:
     """Lay out what the largest difference is worth."""
     pairs = [(found[0], found[-1]) for found in race.entrants.values() if len(found) > 1]
     rows = []
-    amounts = [x for first, _ in pairs for x in (first.account.pnl, first.account.spread_capture)]
-    digits = digits_for(*amounts)
+    spread_digits = digits_for(*(first.account.spread_capture for first, _ in pairs))
+    digits = digits_for(*(first.account.pnl for first, _ in pairs))
     for first, last in pairs:
         if last.pnl_more is not None and last.spread_more is not None:
             rows.append(
                 [
                     last.maker.name,
-                    number(first.account.spread_capture, digits),
-                    interval(last.spread_more.difference, digits),
+                    number(first.account.spread_capture, spread_digits),
+                    interval(last.spread_more.difference, spread_digits),
                     chance(last.spread_p),
                     number(first.account.pnl, digits),
                     interval(last.pnl_more.difference, digits),

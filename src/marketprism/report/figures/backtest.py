@@ -12,7 +12,14 @@ from marketprism.report.figures.base import ACCENT, ASK, BID, FAINT, INK, MUTED,
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["equity_and_drawdown", "inventory_path", "inventory_shares", "lane_equity", "markouts"]
+__all__ = [
+    "equity_and_drawdown",
+    "inventory_path",
+    "inventory_shares",
+    "lane_equity",
+    "level_bins",
+    "markouts",
+]
 
 _MOST_POINTS = 1_000
 
@@ -104,13 +111,34 @@ def inventory_path(ts: np.ndarray, position: np.ndarray, mid: np.ndarray, unit: 
     return page.svg
 
 
+def level_bins(values: np.ndarray, most: int = 41) -> np.ndarray:
+    """Return edges of at most that many bins, each with equally many of the levels on which the values lie.
+
+    Bins that share a grid unequally would draw a comb where there is none.
+
+    Examples
+    --------
+    >>> level_bins(np.array([-1.0, 0.0, 1.0])).tolist()
+    [-1.5, -0.5, 0.5, 1.5]
+    >>> np.diff(level_bins(np.arange(100) / 3)).round(6).tolist()[:2]
+    [1.0, 1.0]
+    """
+    low, high = float(values.min()), float(values.max())
+    if not high > low:
+        return np.array([low - 0.5, low + 0.5])
+    levels = np.unique(np.round((values - low) / (high - low), 7))
+    count = round(1.0 / float(np.diff(levels).min())) + 1
+    step = (high - low) / (count - 1)
+    each = -(-count // most)
+    edges: np.ndarray = low - 0.5 * step + each * step * np.arange(-(-count // each) + 1)
+    return edges
+
+
 def inventory_shares(curves: Mapping[str, np.ndarray], unit: str, *, wide: bool = False) -> str:
     """Draw the share of time spent at each position; one colour an entry, positions sampled evenly in time."""
-    everything = np.concatenate(list(curves.values()))
-    low, high = float(everything.min()), float(everything.max())
+    edges = level_bins(np.concatenate(list(curves.values())))
     with canvas(12.6 if wide else 6.2, 3.5 if wide else 3.3) as page:
         axes = page.axes
-        edges = np.linspace(low, high, 42) if high > low else np.array([low - 0.5, low + 0.5])
         for place, (name, values) in enumerate(curves.items()):
             shares = np.histogram(values, edges)[0] / len(values)
             if len(curves) == 1:
