@@ -91,6 +91,20 @@ def test_bad_settings_are_refused(settings: list[str], said: str) -> None:
         call("config", "show", *[part for s in settings for part in ("--set", s)])
 
 
+def test_config_of_a_backtest_and_of_a_study(tmp_path: Path) -> None:
+    settings = ("--set", "market.maker_fee_bps=0.2", "--json")
+    shown = json.loads(call("config", "show", "--of", "backtest", "--set", "gamma=0.1", *settings).output)
+    assert (shown["market"]["maker_fee_bps"], shown["strategy"]) == (0.2, {"gamma": 0.1})
+    assert "strategy" not in json.loads(call("config", "show", "--of", "backtest", *settings).output)
+    study = json.loads(call("config", "show", "--of", "study", "--set", "tape.levels=5", *settings).output)
+    assert (study["market"]["maker_fee_bps"], study["tape"]["levels"]) == (0.2, 5)
+    for what, key in (("backtest", "interval_ms"), ("study", "skews"), ("run", "judge")):
+        assert key in call("config", "schema", "--of", what).output
+    (tmp_path / "run.yaml").write_text("{}")
+    with pytest.raises(ConfigError, match="a file configures a run"):
+        call("config", "show", "--of", "backtest", "--config", str(tmp_path / "run.yaml"))
+
+
 def test_bad_config_files_are_refused(tmp_path: Path) -> None:
     for text, said in (("- 1\n", "list"), ("a: [", "YAML|flow")):
         file = tmp_path / "bad.yaml"

@@ -26,7 +26,7 @@ marketprism backtest symmetric --source "sim:" --out out/ --lanes lanes.yaml
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Of the strategy, or such as market.maker_fee_bps=0.2.",
+    help="Of the strategy (strategies show NAME) or of the replay (config show --of backtest): market.queue=power.",
 )
 @click.option(
     "--lanes", "lanes_path", type=click.Path(dir_okay=False, path_type=Path),

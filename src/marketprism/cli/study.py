@@ -21,7 +21,7 @@ def command() -> None:
     "--source", "spec", default="sim:?minutes=120", help="FORMAT:PATH[,PATH...][?key=value]; default: simulated."
 )
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Directory to write.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as market.maker_fee_bps=0.2.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="See config show --of study.")
 @click.option("--signals", "predictions", metavar="RUN_DIR:MODEL", help="Predictions for the study of signals.")
 @click.option("--seed", type=int, default=None, help="Of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON and nothing else.")
