@@ -237,8 +237,10 @@ class SignalSkewConfig(ModelConfig, frozen=True, kw_only=True, forbid_unknown_fi
         Ticks a standard deviation, or a unit where scores are not standardised. Default: 1 tick shared equally.
     standardize : bool
         Scores are values less their mean over their standard deviation, both of earlier rows with forgetting.
-    signal_half_life, signal_warmup : int
-        Of that forgetting, and rows before the first score; rows.
+    signal_half_life : int
+        Of that forgetting, rows.
+    signal_warmup : int
+        Rows before the first score.
     signal_clip : float
         Largest absolute score.
     skew_limit_ticks : float
@@ -290,13 +292,16 @@ class InventoryConfig(ModelConfig, frozen=True, kw_only=True, forbid_unknown_fie
     ----------
     base : {"symmetric", "avellaneda_stoikov", "glft"}
         The maker.
-    half_spread_ticks, inventory_skew_ticks : float
-        Of the symmetric one: distance, and how far the quotes move down for each order held, which drives the position
-        back to zero.
+    half_spread_ticks : float
+        Of the symmetric one: distance from the mid.
+    inventory_skew_ticks : float
+        Of the symmetric one: how far the quotes move down for each order held, which drives the position back to zero.
     horizon_s : float, optional
         Of Avellaneda and Stoikov's.
-    max_inventory, soft_inventory : float
-        Hard and soft limit, orders.
+    max_inventory : float
+        Hard limit, orders: quotes whose fills could break it are not sent.
+    soft_inventory : float
+        Soft limit, orders.
     beyond_soft : {"shrink", "one_sided"}
         What the side that adds to the position does beyond the soft limit: shrink in proportion to what is left, or
         stop.
