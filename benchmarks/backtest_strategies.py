@@ -25,15 +25,15 @@ def replay(e):  # type: ignore[no-untyped-def]
 def _quote(e, lane, levels, away, have):  # type: ignore[no-untyped-def]
     """Keep one post-only order on each of ``levels`` ticks a side, from ``away`` ticks behind the best."""
     forget(e, lane, 0)
-    market = view.markets(e)[0]
+    market = view.market(e, 0)
     bid, ask = market.known_bid - away, market.known_ask + away
     if market.known_bid < 0 or market.known_ask > 10**9:
         return
-    account = view.accounts(e)[lane]
+    account = view.account(e, lane)
     have[:] = False
     slot = account.first
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         behind = bid - order.tick if order.side > 0 else order.tick - ask
         if 0 <= behind < levels:
             have[0 if order.side > 0 else 1, behind] = True

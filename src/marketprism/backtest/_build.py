@@ -66,6 +66,7 @@ def build_rules(
             if function is not None:
                 keep.append(compiled(function, signature))
                 rule[f"{name}_function"] = keep[-1].address
+        rule["fixed_latency"] = model.latency is None and config.jitter_ms == 0.0
     return {
         "rules": rules,
         "delays": np.ascontiguousarray(np.concatenate(delays)) if delays else np.zeros((1, 3), np.int64),

@@ -27,7 +27,7 @@ _NEW, _EXPIRED, _FILLED, _CANCELLED, _REJECTED = 1, 2, 3, 4, 7
 
 @inner
 def _fill(e: Any, market: Any, slot: int, ts: int, tick: int, maker: int) -> None:
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     executed = order.leaves
     order.leaves = 0.0
     if maker:
@@ -47,8 +47,8 @@ def _resting(e: Any, market: Any, account: int) -> int:
         for tick in range(low, high + 1 if (market.buys if side > 0 else market.sells) else low):
             slot = view.heads(e)[place(market, side, tick)]
             while slot >= 0:
-                count += view.orders(e)[slot].account == account
-                slot = view.orders(e)[slot].next
+                count += view.order(e, slot).account == account
+                slot = view.order(e, slot).next
     return count
 
 
@@ -57,8 +57,8 @@ def _fill_passed(e: Any, market: Any, side: int, tick: int, reach: int, ts: int)
     """Fill own orders at one tick whose account has fewer orders resting than ``reach``; return whether any stays."""
     slot, stays = view.heads(e)[place(market, side, tick)], False
     while slot >= 0:
-        following = view.orders(e)[slot].next
-        if _resting(e, market, view.orders(e)[slot].account) < reach:
+        following = view.order(e, slot).next
+        if _resting(e, market, view.order(e, slot).account) < reach:
             _fill(e, market, slot, ts, tick, 1)
         else:
             stays = True
@@ -99,7 +99,7 @@ def fill_crossed_asks(e: Any, market: Any, before: int, best: int, ts: int) -> N
     for tick in range(first, min(best, market.own_high_sell) + 1):
         slot = view.heads(e)[place(market, -1, tick)]
         while slot >= 0:
-            following = view.orders(e)[slot].next
+            following = view.order(e, slot).next
             _fill(e, market, slot, ts, tick, 1)
             slot = following
 
@@ -113,7 +113,7 @@ def fill_crossed_bids(e: Any, market: Any, before: int, best: int, ts: int) -> N
     for tick in range(max(best, market.own_low_buy), last + 1):
         slot = view.heads(e)[place(market, 1, tick)]
         while slot >= 0:
-            following = view.orders(e)[slot].next
+            following = view.order(e, slot).next
             _fill(e, market, slot, ts, tick, 1)
             slot = following
 
@@ -127,7 +127,7 @@ def trade_against_asks(e: Any, market: Any, tick: int, quantity: float, ts: int)
     for at in range(first, min(tick, market.own_high_sell) + 1):
         slot = view.heads(e)[place(market, -1, at)]
         while slot >= 0:
-            order = view.orders(e)[slot]
+            order = view.order(e, slot)
             following = order.next
             if at < tick:
                 _fill(e, market, slot, ts, at, 1)
@@ -147,7 +147,7 @@ def trade_against_bids(e: Any, market: Any, tick: int, quantity: float, ts: int)
     for at in range(last, max(tick, market.own_low_buy) - 1, -1):
         slot = view.heads(e)[place(market, 1, at)]
         while slot >= 0:
-            order = view.orders(e)[slot]
+            order = view.order(e, slot)
             following = order.next
             if at > tick:
                 _fill(e, market, slot, ts, at, 1)
@@ -162,7 +162,7 @@ def trade_against_bids(e: Any, market: Any, tick: int, quantity: float, ts: int)
 def take_new(e: Any, market: Any, message: Any, ts: int) -> None:
     """Take a new order at the exchange, or one that a modification sent to the end of a queue."""
     slot = message.order
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     order.shelf = message.tick
     order.shelf_quantity = message.quantity
     order.leaves = message.leaves
@@ -184,7 +184,7 @@ def take_new(e: Any, market: Any, message: Any, ts: int) -> None:
 def take_cancel(e: Any, market: Any, message: Any, ts: int) -> None:
     """Take a cancellation at the exchange."""
     slot = message.order
-    if view.orders(e)[slot].resting:
+    if view.order(e, slot).resting:
         answer(e, market, slot, ts, _CANCELLED, 0, 0.0, 0, 0, message.sent_ts)
         unqueue(e, market, slot)
     else:
@@ -198,14 +198,14 @@ def take_modify(e: Any, market: Any, message: Any, ts: int) -> None:
     An order that queues anew keeps the quantity it had left, whatever quantity was asked for: the peer's way.
     """
     slot = message.order
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     if not order.resting:
         answer(e, market, slot, ts, message.status, _REJECTED, 0.0, 0, 0, message.sent_ts)
     elif message.tick != order.shelf or message.quantity > order.leaves:
         order.references += 1
         unqueue(e, market, slot)
         take_new(e, market, message, ts)
-        drop_reference(view.orders(e), view.clock(e), slot)
+        drop_reference(e, slot)
     else:
         order.shelf_quantity = message.quantity
         order.leaves = message.quantity

@@ -10,7 +10,7 @@ from marketprism.backtest import _compat as compat
 from marketprism.backtest import _views as view
 from marketprism.backtest._book import ask_down, ask_gone, bid_gone, bid_up, clear
 from marketprism.backtest._layout import NEVER
-from marketprism.backtest._messages import drop_reference, first_request, pop_request
+from marketprism.backtest._messages import drop_reference, pop_request
 from marketprism.backtest._queue import move_queue
 from marketprism.core.kernels import inner
 
@@ -33,23 +33,25 @@ def _other(e: Any, market: Any, event: Any, kind: int) -> None:
 @inner
 def _requests(e: Any, market: Any, first: int, ts: int) -> None:
     """Serve every request that arrives at ``ts``."""
-    clock = view.clock(e)
+    clock, following = view.clock(e), _NEVER
     for at in range(first, first + clock.lanes):
-        account = view.accounts(e)[at]
-        while account.request_first >= 0 and view.messages(e)[account.request_first].ts == ts:
-            slot = pop_request(view.messages(e), account)
-            message = view.messages(e)[slot]
+        account = view.account(e, at)
+        while account.request_first >= 0 and view.message(e, account.request_first).ts == ts:
+            slot = pop_request(e, account)
+            message = view.message(e, slot)
             if message.request == 1:
                 compat.take_new(e, market, message, ts)
             elif message.request == 4:
                 compat.take_cancel(e, market, message, ts)
             else:
                 compat.take_modify(e, market, message, ts)
-            drop_reference(view.orders(e), clock, message.order)
+            drop_reference(e, message.order)
             message.next = clock.free_message
             clock.free_message = slot
             clock.messages_free += 1
-    market.request_ts = first_request(view.messages(e), view.accounts(e), first, clock.lanes)
+        if account.request_first >= 0:
+            following = min(following, view.message(e, account.request_first).ts)
+    market.request_ts = following
 
 
 @inner
@@ -58,8 +60,8 @@ def run_exchange(e: Any, index: int, until: int) -> bool:
 
     Levels are set right here: a call with all arrays costs more than the work.
     """
-    events, depth, heads, orders = view.events(e), view.depth(e), view.heads(e), view.orders(e)
-    market = view.markets(e)[index]
+    events, depth, heads = view.events(e), view.depth(e), view.heads(e)
+    market = view.market(e, index)
     first = index * view.clock(e).lanes
     at, end = market.exchange_at, market.end
     bids = 2 * market.offset - market.low
@@ -89,7 +91,7 @@ def run_exchange(e: Any, index: int, until: int) -> bool:
         depth[place] = quantity
         head = heads[place]
         if head >= 0:
-            move_queue(orders, head, market.queue_model, market.queue_parameter, before, quantity)
+            move_queue(e, head, market.queue_model, market.queue_parameter, before, quantity)
         if kind == 1:
             market.highest_ask = max(market.highest_ask, tick)
             best = market.ask

@@ -7,7 +7,7 @@ from typing import Any
 
 from marketprism.backtest import _views as view
 from marketprism.backtest._messages import new_message, send_response
-from marketprism.backtest._rules import ledgers, rules, tiers
+from marketprism.backtest._rules import ledger_of, rule_of, tiers
 from marketprism.backtest._user import call_fee
 from marketprism.backtest.latency import response_latency
 from marketprism.core.kernels import inner
@@ -40,33 +40,35 @@ def reply(
     fee: float,
 ) -> None:
     """Send a response about an order from the exchange at ``ts``."""
-    clock, market, order = view.clock(e), view.markets(e)[index], view.orders(e)[slot]
-    at = new_message(view.messages(e), clock)
+    market, order = view.market(e, index), view.order(e, slot)
+    at = new_message(e)
     if at < 0:
         return
-    message = view.messages(e)[at]
+    message = view.message(e, at)
     message.ts = ts + response_latency(e, index, order.account, ts)
     message.exchange_ts = ts
     message.sent_ts = sent
     message.tick = order.shelf
     message.quantity = order.shelf_quantity
     message.leaves = order.leaves
-    message.executed = executed
-    message.executed_tick = tick
-    message.fee = fee
+    message.fill = status in (3, 5)
+    if message.fill:
+        message.executed = executed
+        message.executed_tick = tick
+        message.fee = fee
     message.order = slot
     message.status = status
     message.request = request
     message.maker = maker
     message.reason = reason
     order.references += 1
-    send_response(view.messages(e), view.accounts(e)[order.account], market, at, True)
+    send_response(e, view.account(e, order.account), market, at, True)
 
 
 @inner
 def _rate(e: Any, index: int, past: float, maker: int) -> float:
     """Return the share of the value that an execution pays."""
-    rule, market = rules(e)[index], view.markets(e)[index]
+    rule, market = rule_of(e, index), view.market(e, index)
     share = market.maker_fee if maker else market.taker_fee
     for at in range(rule.tiers_at, rule.tiers_at + rule.tiers_size):
         if past >= tiers(e)[at, 0]:
@@ -79,8 +81,8 @@ def execute(
     e: Any, index: int, slot: int, ts: int, tick: int, quantity: float, maker: int, sent: int, reason: int
 ) -> None:
     """Execute ``quantity`` of an order at ``tick``: ledger, fee, and the answer."""
-    market, order, rule = view.markets(e)[index], view.orders(e)[slot], rules(e)[index]
-    ledger = ledgers(e)[order.account]
+    market, order, rule = view.market(e, index), view.order(e, slot), rule_of(e, index)
+    ledger = ledger_of(e, order.account)
     if order.leaves - quantity < 0.5 * market.lot_size:
         quantity = order.leaves
         order.leaves = 0.0
@@ -113,7 +115,7 @@ def set_trigger(e: Any, index: int, which: int) -> None:
 
     Equity at a price equals the maintenance margin at it; a long position is valued at the bid, a short one at the ask.
     """
-    market, rule, ledger = view.markets(e)[index], rules(e)[index], ledgers(e)[which]
+    market, rule, ledger = view.market(e, index), rule_of(e, index), ledger_of(e, which)
     owned = ledger.capital + ledger.cash - ledger.fees + ledger.funding
     held, margin, unit = ledger.held, rule.maintenance, market.multiplier
     ledger.trigger = math.nan
@@ -132,7 +134,7 @@ def set_trigger(e: Any, index: int, which: int) -> None:
     rule.trigger_high = _INFINITE
     lanes = view.clock(e).lanes
     for at in range(index * lanes, (index + 1) * lanes):
-        other = ledgers(e)[at]
+        other = ledger_of(e, at)
         if other.held > 0.0 and other.trigger > rule.trigger_low:
             rule.trigger_low = other.trigger
         elif other.held < 0.0 and other.trigger < rule.trigger_high:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from marketprism.backtest import _views as view
-from marketprism.backtest._rules import ledgers, rules
+from marketprism.backtest._rules import ledger_of, rule_of
 from marketprism.core.kernels import inner
 
 __all__ = ["hear", "hear_market"]
@@ -44,9 +44,10 @@ def hear(market: Any, account: Any, message: Any, order: Any) -> None:
         order.maker = message.maker
     if _is_done(order.status) or message.sent_ts == order.sent_ts:
         order.request = 0
-    if message.executed > 0.0:
+    if message.fill and message.executed > 0.0:
         order.executed = message.executed
         order.executed_tick = message.executed_tick
+        order.filled = 1
         _book(market, account, order.side, message)
 
 
@@ -70,10 +71,10 @@ def _book(market: Any, account: Any, side: int, message: Any) -> None:
 def hear_market(e: Any, index: int, kind: int) -> None:
     """Hear of a gap, of the snapshot that ends it, and of a funding payment."""
     if kind == 9:
-        rules(e)[index].known_blind = 0
+        rule_of(e, index).known_blind = 0
     elif kind == 10:
-        rules(e)[index].known_blind = 1
+        rule_of(e, index).known_blind = 1
     elif kind == 11:
         lanes = view.clock(e).lanes
         for which in range(index * lanes, (index + 1) * lanes):
-            ledgers(e)[which].funding_known = ledgers(e)[which].funding
+            ledger_of(e, which).funding_known = ledger_of(e, which).funding

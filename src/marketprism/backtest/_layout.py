@@ -27,36 +27,39 @@ NO_ASK = np.iinfo(np.int64).max
 
 ORDER_DTYPE = np.dtype(
     [
-        ("id", np.int64),
-        ("tick", np.int64),  # local view
-        ("quantity", np.float64),  # local view
-        ("shelf", np.int64),  # tick it rests at: the local side learns of a change later
-        ("shelf_quantity", np.float64),  # quantity as the exchange has it
-        ("leaves", np.float64),  # at the exchange
         ("front", np.float64),  # market quantity ahead in the queue
         ("traded", np.float64),  # traded at the level since its last depth update
-        ("sent_ts", np.int64),  # local clock of the last request
-        ("known_leaves", np.float64),  # local view
-        ("known_ts", np.int64),  # exchange time of what the local side knows
-        ("executed", np.float64),  # last execution known locally
-        ("executed_tick", np.int64),
-        ("account", np.int32),
-        ("market", np.int32),
+        ("leaves", np.float64),  # at the exchange
+        ("shelf", np.int64),  # tick it rests at: the local side learns of a change later
+        ("tick", np.int64),  # local view
         ("next", np.int32),  # queue at the exchange
         ("previous", np.int32),
         ("local_next", np.int32),  # orders of the account
-        ("local_previous", np.int32),
-        ("references", np.int32),  # local list, exchange queue, messages in flight
+        ("account", np.int32),
         ("side", np.int8),
         ("kind", np.uint8),
         ("time_in_force", np.uint8),
+        ("resting", np.uint8),  # in a queue at the exchange
         ("status", np.uint8),  # local view
         ("request", np.uint8),  # local view
-        ("resting", np.uint8),  # in a queue at the exchange
-        ("maker", np.uint8),
+        ("maker", np.uint8),  # of the last execution known locally
+        ("filled", np.uint8),  # "executed" and "executed_tick" are not zero
+        ("shelf_quantity", np.float64),  # quantity as the exchange has it
+        ("quantity", np.float64),  # local view
+        ("known_leaves", np.float64),  # local view
+        ("sent_ts", np.int64),  # local clock of the last request
+        ("known_ts", np.int64),  # exchange time of what the local side knows
+        ("id", np.int64),
+        ("local_previous", np.int32),
+        ("market", np.int32),
+        ("references", np.int32),  # local list, exchange queue, messages in flight
+        ("executed", np.float64),  # last execution known locally
+        ("executed_tick", np.int64),
+        ("spare", np.int64, (6,)),
     ],
     align=True,
 )
+"""An order in three cache lines: what looks at all orders needs in the first, messages in the second, fills behind."""
 
 MESSAGE_DTYPE = np.dtype(
     [
@@ -66,18 +69,21 @@ MESSAGE_DTYPE = np.dtype(
         ("tick", np.int64),
         ("quantity", np.float64),
         ("leaves", np.float64),
-        ("executed", np.float64),
-        ("executed_tick", np.int64),
-        ("fee", np.float64),
         ("order", np.int32),
         ("next", np.int32),
         ("status", np.uint8),
         ("request", np.uint8),
         ("maker", np.uint8),
         ("reason", np.uint8),
+        ("fill", np.uint8),  # the fields below hold: the status is FILLED or PARTIALLY_FILLED
+        ("executed", np.float64),
+        ("executed_tick", np.int64),
+        ("fee", np.float64),
+        ("spare", np.int64, (13,)),
     ],
     align=True,
 )
+"""A request or a response in three cache lines, so that the first ones spread over a cache; an execution is behind."""
 
 MARKET_DTYPE = np.dtype(
     [
@@ -98,6 +104,7 @@ MARKET_DTYPE = np.dtype(
         ("known_highest_ask", np.int64),
         ("buys", np.int64),  # own orders resting
         ("sells", np.int64),
+        ("shadows", np.int64),  # strict mode: levels that takers took from
         ("bottom_bid", np.int64),  # all levels ever set, exchange book
         ("top_bid", np.int64),
         ("bottom_ask", np.int64),
@@ -174,6 +181,7 @@ CLOCK_DTYPE = np.dtype(
         ("pending", np.int64),  # strict mode: where an interrupted step was going
         ("short", np.int64),  # strict mode: a pool does not hold what comes next
         ("limited", np.int64),  # some account has risk limits
+        ("logs", np.int64),  # responses are written into the log
     ],
     align=True,
 )

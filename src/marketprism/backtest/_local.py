@@ -10,7 +10,7 @@ from marketprism.backtest import _views as view
 from marketprism.backtest._hear import hear, hear_market
 from marketprism.backtest._known import ask_down, ask_gone, bid_gone, bid_up, clear
 from marketprism.backtest._layout import NEVER
-from marketprism.backtest._messages import drop_reference, first_response, pop_response
+from marketprism.backtest._messages import drop_reference, pop_response
 from marketprism.core.kernels import inner
 
 __all__ = ["next_feed", "run_local"]
@@ -21,20 +21,20 @@ _NEVER = int(NEVER)
 @inner
 def next_feed(e: Any, index: int) -> int:
     """Return when the next feed event of a market is heard."""
-    market = view.markets(e)[index]
+    market = view.market(e, index)
     at = market.local_at
-    while at < market.end and not view.events(e)[at].kind & 128:
+    while at < market.end and not view.event(e, at).kind & 128:
         at += 1
     market.local_at = at
-    return view.events(e)[at].local_ts if at < market.end else _NEVER
+    return view.event(e, at).local_ts if at < market.end else _NEVER
 
 
 @inner
 def _hear(e: Any, market: Any, account: Any, slot: int) -> None:
     """Take one response in."""
     clock = view.clock(e)
-    message = view.messages(e)[slot]
-    order = view.orders(e)[message.order]
+    message = view.message(e, slot)
+    order = view.order(e, message.order)
     if clock.strict:
         hear(market, account, message, order)
     elif message.request == 7:
@@ -49,13 +49,20 @@ def _hear(e: Any, market: Any, account: Any, slot: int) -> None:
         order.request = message.request
         order.known_leaves = message.leaves
         order.known_ts = message.exchange_ts
-        order.executed = message.executed
-        order.executed_tick = message.executed_tick
         order.maker = message.maker
-        if message.executed > 0.0:
-            _book_fill(market, account, order)
-    _log(e, message, order)
-    drop_reference(view.orders(e), clock, message.order)
+        if message.fill:
+            order.executed = message.executed
+            order.executed_tick = message.executed_tick
+            order.filled = 1
+            if message.executed > 0.0:
+                _book_fill(market, account, order)
+        elif order.filled:
+            order.executed = 0.0
+            order.executed_tick = 0
+            order.filled = 0
+    if clock.logs:
+        _log(e, message, order)
+    drop_reference(e, message.order)
     message.next = clock.free_message
     clock.free_message = slot
     clock.messages_free += 1
@@ -80,15 +87,15 @@ def _book_fill(market: Any, account: Any, order: Any) -> None:
 @inner
 def _log(e: Any, message: Any, order: Any) -> None:
     clock = view.clock(e)
-    row = view.log(e)[clock.logged]
+    row = view.row(e, clock.logged)
     row.id = order.id
     row.ts = message.ts
     row.exchange_ts = message.exchange_ts
     row.sent_ts = message.sent_ts
     row.tick = message.tick
     row.quantity = message.quantity
-    row.executed = message.executed
-    row.executed_tick = message.executed_tick
+    row.executed = message.executed if message.fill else 0.0
+    row.executed_tick = message.executed_tick if message.fill else 0
     row.leaves = message.leaves
     row.account = order.account
     row.market = order.market
@@ -97,25 +104,27 @@ def _log(e: Any, message: Any, order: Any) -> None:
     row.request = message.request
     row.maker = message.maker
     row.reason = message.reason
-    row.fee = message.fee
+    row.fee = message.fee if message.fill else 0.0
     clock.logged += 1
 
 
 @inner
 def _hear_all(e: Any, market: Any, first: int, until: int) -> None:
-    lanes = view.clock(e).lanes
-    for which in range(first, first + lanes):
-        account = view.accounts(e)[which]
-        while account.response_first >= 0 and view.messages(e)[account.response_first].ts <= until:
-            _hear(e, market, account, pop_response(view.messages(e), account))
-    market.response_ts = first_response(view.messages(e), view.accounts(e), first, lanes)
+    following = _NEVER
+    for which in range(first, first + view.clock(e).lanes):
+        account = view.account(e, which)
+        while account.response_first >= 0 and view.message(e, account.response_first).ts <= until:
+            _hear(e, market, account, pop_response(e, account))
+        if account.response_first >= 0:
+            following = min(following, view.message(e, account.response_first).ts)
+    market.response_ts = following
 
 
 @inner
 def run_local(e: Any, index: int, until: int) -> None:
     """Let the local side of one market hear everything up to and including ``until``."""
     events, known = view.events(e), view.known(e)
-    market = view.markets(e)[index]
+    market = view.market(e, index)
     at, end = market.local_at, market.end
     bids = 2 * market.offset - market.low
     asks = bids + market.size

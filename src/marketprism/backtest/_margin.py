@@ -11,7 +11,7 @@ from marketprism.backtest._layout import NO_ASK, NO_BID
 from marketprism.backtest._match import take
 from marketprism.backtest._messages import new_order
 from marketprism.backtest._own import unqueue
-from marketprism.backtest._rules import ledgers, rules
+from marketprism.backtest._rules import ledger_of, rule_of
 from marketprism.core.kernels import inner
 
 __all__ = ["liquidate", "pay_funding"]
@@ -25,18 +25,18 @@ _REACH = 100
 @inner
 def _liquidate_one(e: Any, index: int, which: int, ts: int) -> None:
     """Cancel an account's orders, and sell or buy back what it holds at what the book shows."""
-    market, ledger, clock = view.markets(e)[index], ledgers(e)[which], view.clock(e)
-    slot = view.accounts(e)[which].first
+    market, ledger, clock = view.market(e, index), ledger_of(e, which), view.clock(e)
+    slot = view.account(e, which).first
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         if order.resting:
             call.reply(e, index, slot, ts, 4, 0, 0.0, 0, 0, 0, _LIQUIDATION, 0.0)
             unqueue(e, market, slot)
         slot = order.local_next
-    slot = new_order(view.orders(e), clock)
+    slot = new_order(e)
     if slot < 0:
         return
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     order.id = clock.next_id
     clock.next_id += 1
     order.side = -1 if ledger.held > 0.0 else 1
@@ -81,14 +81,14 @@ def liquidate(e: Any, index: int, ts: int, moved: bool) -> None:
     ``moved``, only accounts are looked at whose price of liquidation has: no world notices the orders of another one.
     A liquidation may fill others of its world and lead to theirs, at once.
     """
-    market, rule, lanes = view.markets(e)[index], rules(e)[index], view.clock(e).lanes
+    market, rule, lanes = view.market(e, index), rule_of(e, index), view.clock(e).lanes
     if rule.blind or rule.over:
         return
     everyone, again = bool(moved), True
     while again:
         again = False
         for which in range(index * lanes, (index + 1) * lanes):
-            ledger = ledgers(e)[which]
+            ledger = ledger_of(e, which)
             if not (everyone or ledger.due):
                 continue
             ledger.due = 0
@@ -103,7 +103,7 @@ def liquidate(e: Any, index: int, ts: int, moved: bool) -> None:
 @inner
 def pay_funding(e: Any, index: int, tick: int, rate: float) -> None:
     """Longs pay ``rate`` of their value to shorts, at the mark price, or at the mid where there is none."""
-    market, rule, lanes = view.markets(e)[index], rules(e)[index], view.clock(e).lanes
+    market, rule, lanes = view.market(e, index), rule_of(e, index), view.clock(e).lanes
     price = float(tick)
     if tick <= 0:
         if market.bid == _NO_BID or market.ask == _NO_ASK:
@@ -112,7 +112,7 @@ def pay_funding(e: Any, index: int, tick: int, rate: float) -> None:
     price *= market.tick_size
     rule.fundings += 1
     for which in range(index * lanes, (index + 1) * lanes):
-        ledger = ledgers(e)[which]
+        ledger = ledger_of(e, which)
         if ledger.held != 0.0:
             value = market.multiplier * (ledger.held / price if market.inverse else ledger.held * price)
             ledger.funding -= rate * value

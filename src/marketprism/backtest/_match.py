@@ -17,7 +17,7 @@ from marketprism.backtest._layout import NO_ASK, NO_BID
 from marketprism.backtest._messages import new_order
 from marketprism.backtest._own import append, home, place, unqueue
 from marketprism.backtest._queue import after_depth
-from marketprism.backtest._rules import ledgers, rules, worlds
+from marketprism.backtest._rules import ledger_of, rule_of, world_of
 from marketprism.backtest._user import call_queue
 from marketprism.core.kernels import inner
 
@@ -32,12 +32,12 @@ _CANCELLED, _SELF_TRADE = 4, 4
 @inner
 def move_level(e: Any, index: int, head: int, before: float, after: float) -> None:
     """Move own orders up after the level's quantity changed, and forget what takers took."""
-    market, rule = view.markets(e)[index], rules(e)[index]
+    market, rule = view.market(e, index), rule_of(e, index)
     slot = head
     front = traded = math.nan
     moved = left = 0.0
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         following = order.next
         if order.kind == _SHADOW:
             unqueue(e, market, slot)
@@ -68,10 +68,10 @@ def shown(e: Any, market: Any, world: int, side: int, tick: int) -> float:
     if at < 0:
         return 0.0
     quantity = view.depth(e)[at]
-    slot = view.heads(e)[at]
+    slot = view.heads(e)[at] if market.shadows > 0 else -1
     while slot >= 0:
-        order = view.orders(e)[slot]
-        if order.kind == _SHADOW and ledgers(e)[order.account].world == world:
+        order = view.order(e, slot)
+        if order.kind == _SHADOW and ledger_of(e, order.account).world == world:
             quantity -= order.leaves
         slot = order.next
     return float(max(quantity, 0.0))
@@ -80,24 +80,24 @@ def shown(e: Any, market: Any, world: int, side: int, tick: int) -> float:
 @inner
 def _shadow(e: Any, market: Any, which: int, side: int, tick: int, quantity: float) -> None:
     """Remember that a world took ``quantity`` of a level, and move its own orders there up."""
-    world = ledgers(e)[which].world
+    world = ledger_of(e, which).world
     slot = view.heads(e)[place(market, side, tick)]
     known = -1
     while slot >= 0:
-        order = view.orders(e)[slot]
-        if ledgers(e)[order.account].world == world:
+        order = view.order(e, slot)
+        if ledger_of(e, order.account).world == world:
             if order.kind == _SHADOW:
                 known = slot
             else:
                 order.front = max(order.front - quantity, 0.0)
         slot = order.next
     if known >= 0:
-        view.orders(e)[known].leaves += quantity
+        view.order(e, known).leaves += quantity
         return
-    slot = new_order(view.orders(e), view.clock(e))
+    slot = new_order(e)
     if slot < 0:
         return
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     order.kind = _SHADOW
     order.side = side
     order.shelf = tick
@@ -106,6 +106,7 @@ def _shadow(e: Any, market: Any, which: int, side: int, tick: int, quantity: flo
     order.references = 1
     order.resting = 0
     append(e, home(market, side, tick), slot)
+    market.shadows += 1
 
 
 @inner
@@ -138,21 +139,21 @@ def _range(market: Any, side: int, kind: int, limit: int) -> tuple[int, int]:
 def full(e: Any) -> bool:
     """Return whether the pools may not hold what one more event or request causes."""
     clock = view.clock(e)
-    active = len(view.orders(e)) - clock.orders_free
+    active = e.orders_size - clock.orders_free
     return bool(clock.orders_free < _ROOM or clock.messages_free < 2 * active + _ROOM)
 
 
 @inner
 def too_far(e: Any, index: int, slot: int, tick: int, quantity: float) -> bool:
     """Return whether an order of ``quantity`` may trade with more levels than the pools have room for."""
-    clock, market, order = view.clock(e), view.markets(e)[index], view.orders(e)[slot]
-    free = min(clock.orders_free, clock.messages_free - 2 * (len(view.orders(e)) - clock.orders_free))
+    clock, market, order = view.clock(e), view.market(e, index), view.order(e, slot)
+    free = min(clock.orders_free, clock.messages_free - 2 * (e.orders_size - clock.orders_free))
     at, last = _range(market, -order.side, order.kind, tick)
     if abs(last - at) + 2 < free:
         return False
     levels, left = 2, quantity
     while left > 0.0 and (last - at) * order.side >= 0 and levels < free:
-        level = shown(e, market, ledgers(e)[order.account].world, -order.side, at)
+        level = shown(e, market, ledger_of(e, order.account).world, -order.side, at)
         levels += level > 0.0
         left -= level
         at += order.side
@@ -166,8 +167,8 @@ def available(e: Any, index: int, slot: int, tick: int, enough: float) -> float:
     Orders of the same owner that self-trade prevention would not let it trade with do not count; those it may not
     pass end the count.
     """
-    market, rule, order = view.markets(e)[index], rules(e)[index], view.orders(e)[slot]
-    mine = ledgers(e)[order.account]
+    market, rule, order = view.market(e, index), rule_of(e, index), view.order(e, slot)
+    mine = ledger_of(e, order.account)
     side = -order.side
     first, last = _range(market, side, order.kind, tick)
     total, at = 0.0, first
@@ -175,8 +176,8 @@ def available(e: Any, index: int, slot: int, tick: int, enough: float) -> float:
         level = shown(e, market, mine.world, side, at)
         other = view.heads(e)[place(market, side, at)]
         while other >= 0:
-            resting = view.orders(e)[other]
-            theirs = ledgers(e)[resting.account]
+            resting = view.order(e, other)
+            theirs = ledger_of(e, resting.account)
             if resting.kind != _SHADOW and theirs.world == mine.world:
                 if theirs.owner == mine.owner and rule.self_trade != 0:
                     if rule.self_trade != 2:
@@ -194,17 +195,17 @@ def available(e: Any, index: int, slot: int, tick: int, enough: float) -> float:
 @inner
 def _take_level(e: Any, index: int, slot: int, ts: int, at: int, sent: int, reason: int) -> bool:
     """Trade with one level in the order of its queue; return whether self-trade prevention ends the order."""
-    market, rule, order = view.markets(e)[index], rules(e)[index], view.orders(e)[slot]
-    mine = ledgers(e)[order.account]
+    market, rule, order = view.market(e, index), rule_of(e, index), view.order(e, slot)
+    mine = ledger_of(e, order.account)
     side, lot, want = -order.side, market.lot_size, order.leaves
     level = shown(e, market, mine.world, side, at)
     bought = used = 0.0
     stop = False
     other = view.heads(e)[place(market, side, at)]
     while other >= 0 and not stop and want - bought >= 0.5 * lot:
-        resting = view.orders(e)[other]
+        resting = view.order(e, other)
         following = resting.next
-        theirs = ledgers(e)[resting.account]
+        theirs = ledger_of(e, resting.account)
         if resting.kind != _SHADOW and theirs.world == mine.world:
             ahead = min(max(resting.front - used, 0.0), level - used)
             eaten = whole_lots(min(ahead, want - bought), lot)
@@ -237,7 +238,7 @@ def _take_level(e: Any, index: int, slot: int, ts: int, at: int, sent: int, reas
 @inner
 def take(e: Any, index: int, slot: int, ts: int, tick: int, sent: int, reason: int) -> bool:
     """Let an arriving order walk the book up to ``tick``, or all of it; return whether it met its owner and ends."""
-    market, order = view.markets(e)[index], view.orders(e)[slot]
+    market, order = view.market(e, index), view.order(e, slot)
     at, last = _range(market, -order.side, order.kind, tick)
     while order.leaves > 0.0 and (last - at) * order.side >= 0:
         if _take_level(e, index, slot, ts, at, sent, reason):
@@ -248,7 +249,7 @@ def take(e: Any, index: int, slot: int, ts: int, tick: int, sent: int, reason: i
 
 @inner
 def _fill_resting(e: Any, index: int, slot: int, ts: int, tick: int, world: Any) -> None:
-    market, order = view.markets(e)[index], view.orders(e)[slot]
+    market, order = view.market(e, index), view.order(e, slot)
     fill = whole_lots(min(world.rest, order.leaves), market.lot_size)
     if fill >= 0.5 * market.lot_size:
         world.rest -= fill
@@ -260,15 +261,15 @@ def _fill_resting(e: Any, index: int, slot: int, ts: int, tick: int, world: Any)
 @inner
 def _sweep(e: Any, index: int, side: int, first: int, last: int, quantity: float, ts: int) -> None:
     """Fill own orders from ``first`` to ``last``, in price and time, up to ``quantity`` in each world."""
-    clock, market = view.clock(e), view.markets(e)[index]
+    clock, market = view.clock(e), view.market(e, index)
     at = first
     while (last - at) * -side >= 0:
         slot = view.heads(e)[place(market, side, at)]
         while slot >= 0:
-            order = view.orders(e)[slot]
+            order = view.order(e, slot)
             following = order.next
             if order.kind != _SHADOW:
-                world = worlds(e)[ledgers(e)[order.account].world]
+                world = world_of(e, ledger_of(e, order.account).world)
                 if world.stamp != clock.stamp:
                     world.stamp = clock.stamp
                     world.rest = quantity
@@ -299,7 +300,7 @@ def trade(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) ->
     ``side`` is the side of the orders traded with: -1 for a buyer's trade. In each world the trade fills at most its
     own quantity; what own orders do not take moves the queue at its tick up.
     """
-    clock, market, by_order = view.clock(e), view.markets(e)[index], rules(e)[index].by_order
+    clock, market, by_order = view.clock(e), view.market(e, index), rule_of(e, index).by_order
     clock.stamp += 1
     _tighten(e, market, side, tick)
     if side < 0:
@@ -309,10 +310,10 @@ def trade(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) ->
     at = place(market, side, tick)
     slot = view.heads(e)[at] if at >= 0 else -1
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         following = order.next
         if order.kind != _SHADOW:
-            world = worlds(e)[ledgers(e)[order.account].world]
+            world = world_of(e, ledger_of(e, order.account).world)
             if world.stamp != clock.stamp:
                 world.stamp = clock.stamp
                 world.rest = quantity
@@ -324,9 +325,9 @@ def trade(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) ->
         slot = following
     slot = view.heads(e)[at] if at >= 0 else -1
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         if order.kind != _SHADOW:
-            world = worlds(e)[ledgers(e)[order.account].world]
+            world = world_of(e, ledger_of(e, order.account).world)
             order.front = max(order.front - world.used - world.rest, 0.0)
             if not by_order:
                 order.traded += quantity
@@ -336,7 +337,7 @@ def trade(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) ->
 @inner
 def cross(e: Any, index: int, side: int, tick: int, quantity: float, ts: int) -> None:
     """Fill own orders at ``tick`` and beyond, where the other side's best now shows ``quantity``, up to that."""
-    clock, market = view.clock(e), view.markets(e)[index]
+    clock, market = view.clock(e), view.market(e, index)
     clock.stamp += 1
     if side < 0:
         _sweep(e, index, side, market.own_low_sell, min(tick, market.own_high_sell), quantity, ts)

@@ -90,7 +90,7 @@ def _replay(
     Returns how many were noted, and the first question not answered.
     """
     events = view.events(e)
-    market = view.markets(e)[0]
+    market = view.market(e, 0)
     n = 0
     while n < len(out):
         at = market.exchange_at

@@ -40,39 +40,38 @@ def place(market: Any, side: int, tick: int) -> int:
 @inner
 def append(e: Any, at: int, slot: int) -> None:
     """Put an order, or a shadow, at the end of a level's list; the list's first order knows its last one."""
-    orders, heads = view.orders(e), view.heads(e)
-    order = orders[slot]
+    heads, order = view.heads(e), view.order(e, slot)
     order.next = -1
     head = heads[at]
     if head < 0:
         heads[at] = slot
         order.previous = slot
         return
-    last = orders[head].previous
-    orders[last].next = slot
+    last = view.order(e, head).previous
+    view.order(e, last).next = slot
     order.previous = last
-    orders[head].previous = slot
+    view.order(e, head).previous = slot
 
 
 @inner
 def _remove(e: Any, at: int, slot: int) -> None:
     """Take an order out of a level's list."""
-    orders, heads = view.orders(e), view.heads(e)
-    order, head = orders[slot], heads[at]
+    heads, order = view.heads(e), view.order(e, slot)
+    head = heads[at]
     if slot == head:
         heads[at] = order.next
     else:
-        orders[order.previous].next = order.next
+        view.order(e, order.previous).next = order.next
     if order.next >= 0:
-        orders[order.next].previous = order.previous
+        view.order(e, order.next).previous = order.previous
     elif slot != head:
-        orders[head].previous = order.previous
+        view.order(e, head).previous = order.previous
 
 
 @inner
 def enqueue(e: Any, market: Any, slot: int) -> None:
     """Put an order at the end of the own orders at its tick."""
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     append(e, home(market, order.side, order.shelf), slot)
     order.resting = 1
     order.references += 1
@@ -96,15 +95,17 @@ def enqueue(e: Any, market: Any, slot: int) -> None:
 @inner
 def unqueue(e: Any, market: Any, slot: int) -> None:
     """Take an order, or a shadow, out of its queue."""
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     _remove(e, home(market, order.side, order.shelf), slot)
     if order.resting:
         if order.side > 0:
             market.buys -= 1
         else:
             market.sells -= 1
+    else:
+        market.shadows -= 1
     order.resting = 0
-    drop_reference(view.orders(e), view.clock(e), slot)
+    drop_reference(e, slot)
 
 
 @inner
@@ -122,22 +123,25 @@ def answer(
 ) -> None:
     """Send a response about an order from the exchange at ``ts``."""
     clock = view.clock(e)
-    at = new_message(view.messages(e), clock)
+    at = new_message(e)
     if at < 0:
         return
-    order = view.orders(e)[slot]
-    message = view.messages(e)[at]
+    order = view.order(e, slot)
+    message = view.message(e, at)
     message.ts = ts + (recorded_response(e, market, ts) if market.delays_size else market.response_latency)
     message.exchange_ts = ts
     message.sent_ts = sent
     message.tick = order.shelf
     message.quantity = order.shelf_quantity
     message.leaves = order.leaves
-    message.executed = executed
-    message.executed_tick = tick
+    message.fill = status in (3, 5)
+    if message.fill:
+        message.executed = executed
+        message.executed_tick = tick
+        message.fee = 0.0
     message.order = slot
     message.status = status
     message.request = request
     message.maker = maker
     order.references += 1
-    send_response(view.messages(e), view.accounts(e)[order.account], market, at, clock.strict != 0)
+    send_response(e, view.account(e, order.account), market, at, clock.strict != 0)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
+from marketprism.backtest import _views as view
 from marketprism.core.kernels import inner
 
 __all__ = ["after_depth", "after_trade", "is_front", "move_queue"]
@@ -71,7 +70,7 @@ def after_depth(order: Any, model: int, n: float, before: float, after: float) -
 
 
 @inner
-def move_queue(orders: np.ndarray, slot: int, model: int, n: float, before: float, after: float) -> None:
+def move_queue(e: Any, slot: int, model: int, n: float, before: float, after: float) -> None:
     """Move a queue of own orders, from ``slot`` on, after a change of the level's quantity.
 
     Orders of several lanes often stand at the same place: what holds for one holds for the next like it.
@@ -79,7 +78,7 @@ def move_queue(orders: np.ndarray, slot: int, model: int, n: float, before: floa
     front = traded = math.nan
     moved = left = 0.0
     while slot >= 0:
-        order = orders[slot]
+        order = view.order(e, slot)
         if order.front == front and order.traded == traded:
             order.front = moved
             order.traded = left

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from marketprism.backtest import _calls as call
 from marketprism.backtest import _views as view
 from marketprism.backtest._layout import NEVER
 from marketprism.backtest._match import available, full, shown, take, too_far
-from marketprism.backtest._messages import drop_reference, first_request, pop_request
+from marketprism.backtest._messages import drop_reference, pop_request
 from marketprism.backtest._own import enqueue, place, unqueue
-from marketprism.backtest._rules import ledgers, rules
+from marketprism.backtest._rules import ledger_of, rule_of
 from marketprism.core.kernels import inner
 
 __all__ = ["end_gap", "serve"]
@@ -29,7 +31,7 @@ _NEVER = int(NEVER)
 @inner
 def _objection(e: Any, index: int, order: Any, message: Any, ts: int) -> int:
     """Return why a new order or a modification is refused; 0 where it is not."""
-    market, rule, ledger = view.markets(e)[index], rules(e)[index], ledgers(e)[order.account]
+    market, rule, ledger = view.market(e, index), rule_of(e, index), ledger_of(e, order.account)
     if rule.over:
         return _END
     if rule.blind:
@@ -45,7 +47,7 @@ def _objection(e: Any, index: int, order: Any, message: Any, ts: int) -> int:
             return _RATE
         ledger.rate_used += 1
     lots = message.quantity / market.lot_size
-    if not math.isfinite(lots) or lots < 0.5 or abs(lots - round(lots)) > 1e-6:
+    if not math.isfinite(lots) or lots < 0.5 or abs(lots - np.rint(lots)) > 1e-6:
         return _NOT_LOTS
     if message.quantity < rule.min_quantity - 0.5 * market.lot_size:
         return _TOO_SMALL
@@ -59,8 +61,8 @@ def _objection(e: Any, index: int, order: Any, message: Any, ts: int) -> int:
 @inner
 def _rest(e: Any, index: int, slot: int) -> None:
     """Put what is left at the end of its level's queue."""
-    market, rule, order = view.markets(e)[index], rules(e)[index], view.orders(e)[slot]
-    order.front = shown(e, market, ledgers(e)[order.account].world, order.side, order.shelf)
+    market, rule, order = view.market(e, index), rule_of(e, index), view.order(e, slot)
+    order.front = shown(e, market, ledger_of(e, order.account).world, order.side, order.shelf)
     order.traded = float(rule.arrivals) if rule.by_order else 0.0
     enqueue(e, market, slot)
 
@@ -73,7 +75,7 @@ def _expire(e: Any, index: int, slot: int, ts: int, sent: int, reason: int) -> N
 @inner
 def _place(e: Any, index: int, slot: int, ts: int, sent: int, acknowledge: bool) -> None:
     """Trade, rest or expire."""
-    market, order = view.markets(e)[index], view.orders(e)[slot]
+    market, order = view.market(e, index), view.order(e, slot)
     force, asked = order.time_in_force, order.leaves
     if force == 1 and order.kind == 0:
         lot = market.lot_size
@@ -99,7 +101,12 @@ def _place(e: Any, index: int, slot: int, ts: int, sent: int, acknowledge: bool)
 @inner
 def _touches(e: Any, index: int, slot: int, lot: float) -> bool:
     """Return whether anything of its world stands in the way of a post-only order, its owner's orders included."""
-    market, rule, order = view.markets(e)[index], rules(e)[index], view.orders(e)[slot]
+    market, rule, order = view.market(e, index), rule_of(e, index), view.order(e, slot)
+    if order.side > 0:
+        if order.shelf < market.ask and (market.sells == 0 or order.shelf < market.own_low_sell):
+            return False
+    elif order.shelf > market.bid and (market.buys == 0 or order.shelf > market.own_high_buy):
+        return False
     prevention = rule.self_trade
     rule.self_trade = 0
     found = available(e, index, slot, order.shelf, lot)
@@ -109,7 +116,7 @@ def _touches(e: Any, index: int, slot: int, lot: float) -> bool:
 
 @inner
 def _take_new(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     order.shelf_quantity = message.quantity
     order.shelf = max(-(1 << 31), min(order.tick, (1 << 31) - 1))
     reason = _objection(e, index, order, message, ts)
@@ -133,10 +140,10 @@ def _state(order: Any) -> int:
 
 @inner
 def _take_cancel(e: Any, index: int, slot: int, ts: int, sent: int) -> None:
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     if order.resting:
         call.reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, 0, 0.0)
-        unqueue(e, view.markets(e)[index], slot)
+        unqueue(e, view.market(e, index), slot)
     else:
         call.reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, _UNKNOWN, 0.0)
 
@@ -144,7 +151,7 @@ def _take_cancel(e: Any, index: int, slot: int, ts: int, sent: int) -> None:
 @inner
 def _take_modify(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
     """Change an order: less at the same price keeps its place, all else goes to the end of the queue."""
-    market, order, sent = view.markets(e)[index], view.orders(e)[slot], message.sent_ts
+    market, order, sent = view.market(e, index), view.order(e, slot), message.sent_ts
     reason = _objection(e, index, order, message, ts) if order.resting else _UNKNOWN
     if reason:
         call.reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, reason, 0.0)
@@ -164,23 +171,23 @@ def _take_modify(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
     call.reply(e, index, slot, ts, _MODIFIED, 0, 0.0, 0, 0, sent, 0, 0.0)
     if not keeps:
         _place(e, index, slot, ts, sent, False)
-        drop_reference(view.orders(e), view.clock(e), slot)
+        drop_reference(e, slot)
 
 
 @inner
 def end_gap(e: Any, index: int, ts: int) -> None:
     """Send own orders to the back of their queues: a snapshot is complete after a gap."""
-    rule, market = rules(e)[index], view.markets(e)[index]
+    rule, market = rule_of(e, index), view.market(e, index)
     rule.blind = 0
     rule.blind_ns += ts - rule.blind_since
     lanes = view.clock(e).lanes
     for which in range(index * lanes, (index + 1) * lanes):
-        ledgers(e)[which].due = 1
-        slot = view.accounts(e)[which].first
+        ledger_of(e, which).due = 1
+        slot = view.account(e, which).first
         while slot >= 0:
-            order = view.orders(e)[slot]
+            order = view.order(e, slot)
             if order.resting:
-                order.front = shown(e, market, ledgers(e)[which].world, order.side, order.shelf)
+                order.front = shown(e, market, ledger_of(e, which).world, order.side, order.shelf)
                 order.traded = float(rule.arrivals) if rule.by_order else 0.0
             slot = order.local_next
 
@@ -188,19 +195,20 @@ def end_gap(e: Any, index: int, ts: int) -> None:
 @inner
 def _serve_one(e: Any, index: int, which: int, ts: int) -> bool:
     """Serve the first request of an account; False: a pool must grow first."""
-    clock, account = view.clock(e), view.accounts(e)[which]
-    message = view.messages(e)[account.request_first]
-    asks = message.request != 4
-    if full(e) or (asks and too_far(e, index, message.order, message.tick, message.quantity)):
+    clock, account = view.clock(e), view.account(e, which)
+    message = view.message(e, account.request_first)
+    order = view.order(e, message.order)
+    may_take = message.request != 4 and not (order.time_in_force == 1 and order.kind == 0)
+    if full(e) or (may_take and too_far(e, index, message.order, message.tick, message.quantity)):
         return False
-    slot = pop_request(view.messages(e), account)
+    slot = pop_request(e, account)
     if message.request == 1:
         _take_new(e, index, message.order, ts, message)
     elif message.request == 4:
         _take_cancel(e, index, message.order, ts, message.sent_ts)
     else:
         _take_modify(e, index, message.order, ts, message)
-    drop_reference(view.orders(e), clock, message.order)
+    drop_reference(e, message.order)
     message.next = clock.free_message
     clock.free_message = slot
     clock.messages_free += 1
@@ -210,16 +218,18 @@ def _serve_one(e: Any, index: int, which: int, ts: int) -> bool:
 @inner
 def serve(e: Any, index: int, ts: int) -> bool:
     """Do what is due at ``ts``: the end of a gap, then every request that arrives; False: a pool must grow first."""
-    clock, market, rule = view.clock(e), view.markets(e)[index], rules(e)[index]
-    first = index * clock.lanes
+    clock, market, rule = view.clock(e), view.market(e, index), rule_of(e, index)
+    first, following = index * clock.lanes, _NEVER
     if rule.timer_ts <= ts:
         rule.timer_ts = _NEVER
         if rule.blind == 2:
             end_gap(e, index, ts)
     for which in range(first, first + clock.lanes):
-        account = view.accounts(e)[which]
-        while account.request_first >= 0 and view.messages(e)[account.request_first].ts <= ts:
+        account = view.account(e, which)
+        while account.request_first >= 0 and view.message(e, account.request_first).ts <= ts:
             if not _serve_one(e, index, which, ts):
                 return False
-    market.request_ts = min(first_request(view.messages(e), view.accounts(e), first, clock.lanes), rule.timer_ts)
+        if account.request_first >= 0:
+            following = min(following, view.message(e, account.request_first).ts)
+    market.request_ts = min(following, rule.timer_ts)
     return True

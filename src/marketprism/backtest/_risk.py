@@ -7,7 +7,7 @@ from typing import Any
 
 from marketprism.backtest import _views as view
 from marketprism.backtest._layout import NO_ASK, NO_BID
-from marketprism.backtest._rules import ledgers, limits, rules
+from marketprism.backtest._rules import ledger_of, limit_of, rule_of
 from marketprism.backtest._send import is_done, note_order, send_cancel, send_modify, send_order
 from marketprism.core.kernels import inner
 
@@ -22,8 +22,8 @@ _SECOND, _DAY_NS = 1_000_000_000, 86_400_000_000_000
 @inner
 def _mid(e: Any, index: int) -> float:
     """Return the mid price as the local side knows it; NaN without one."""
-    market = view.markets(e)[index]
-    if market.known_bid == _NO_BID or market.known_ask == _NO_ASK or rules(e)[index].known_blind:
+    market = view.market(e, index)
+    if market.known_bid == _NO_BID or market.known_ask == _NO_ASK or rule_of(e, index).known_blind:
         return math.nan
     return float(0.5 * (market.known_bid + market.known_ask) * market.tick_size)
 
@@ -38,18 +38,18 @@ def _worth(market: Any, position: float, price: float) -> float:
 
 @inner
 def _equity(e: Any, index: int, which: int, mid: float) -> float:
-    account, ledger = view.accounts(e)[which], ledgers(e)[which]
+    account, ledger = view.account(e, which), ledger_of(e, which)
     owned = ledger.capital + account.cash - account.fees + ledger.funding_known
-    return float(owned + _worth(view.markets(e)[index], account.position, mid))
+    return float(owned + _worth(view.market(e, index), account.position, mid))
 
 
 @inner
 def _open(e: Any, which: int, side: int, but: int) -> float:
     """Return what the open orders of a side may still execute, one of them left out."""
     total = 0.0
-    slot = view.accounts(e)[which].first
+    slot = view.account(e, which).first
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         if order.side == side and slot != but and not is_done(order.status):
             total += order.known_leaves
         slot = order.local_next
@@ -59,10 +59,10 @@ def _open(e: Any, which: int, side: int, but: int) -> float:
 @inner
 def _objection(e: Any, index: int, which: int, side: int, quantity: float, but: int) -> int:
     """Return why an order of ``quantity``, in place of order ``but``, is refused; 0 where it is not."""
-    limit, market = limits(e)[which], view.markets(e)[index]
+    limit, market = limit_of(e, which), view.market(e, index)
     if limit.stopped == _KILL:
         return _KILL
-    position = view.accounts(e)[which].position
+    position = view.account(e, which).position
     exposed = side * position + _open(e, which, side, but) + quantity
     eased = exposed <= 0.5 * market.lot_size
     if limit.stopped and not eased:
@@ -88,24 +88,26 @@ def _objection(e: Any, index: int, which: int, side: int, quantity: float, but: 
 @inner
 def _scaled(e: Any, index: int, which: int, side: int, quantity: float) -> float:
     """Return the quantity that the volatility leaves of an order, in whole lots; one that reduces is left alone."""
-    limit, lot = limits(e)[which], view.markets(e)[index].lot_size
+    limit, lot = limit_of(e, which), view.market(e, index).lot_size
     if not limit.variance > limit.target_volatility**2:
         return quantity
-    if side * view.accounts(e)[which].position + _open(e, which, side, -1) + quantity <= 0.5 * lot:
+    if side * view.account(e, which).position + _open(e, which, side, -1) + quantity <= 0.5 * lot:
         return quantity
     left = math.floor(quantity * limit.target_volatility / math.sqrt(limit.variance) / lot + 1e-6) * lot
-    return 0.0 if left < rules(e)[index].min_quantity - 0.5 * lot else left
+    return 0.0 if left < rule_of(e, index).min_quantity - 0.5 * lot else left
 
 
 @inner
 def _refuse(e: Any, which: int, slot: int, tick: int, quantity: float, reason: int) -> None:
     """Write into the log that an order or a modification was not sent."""
-    clock, order = view.clock(e), view.orders(e)[slot]
-    limits(e)[which].refused += 1
-    if clock.logged >= len(view.log(e)):
+    clock, order = view.clock(e), view.order(e, slot)
+    limit_of(e, which).refused += 1
+    if not clock.logs:
+        return
+    if clock.logged >= e.log_size:
         clock.overflow = 1
         return
-    row = view.log(e)[clock.logged]
+    row = view.row(e, clock.logged)
     row.id = order.id
     row.ts = clock.now
     row.exchange_ts = 0
@@ -132,19 +134,19 @@ def _checked_order(
 ) -> int:
     """Send a new order unless a limit refuses it; return its slot, -1 where the pool is empty."""
     which = index * view.clock(e).lanes + lane
-    if not limits(e)[which].enabled:
+    if not limit_of(e, which).enabled:
         return int(send_order(e, lane, index, side, tick, quantity, kind, time_in_force))
     wanted = quantity
     quantity = _scaled(e, index, which, side, quantity)
-    reason = _objection(e, index, which, side, max(quantity, view.markets(e)[index].lot_size), -1)
+    reason = _objection(e, index, which, side, max(quantity, view.market(e, index).lot_size), -1)
     if reason == 0 and quantity <= 0.0 < wanted:
         reason = _VOLATILITY
     if reason == 0:
-        limits(e)[which].used += 1
+        limit_of(e, which).used += 1
         return int(send_order(e, lane, index, side, tick, quantity, kind, time_in_force))
     slot = note_order(e, lane, index, side, tick, wanted, kind, time_in_force)
     if slot >= 0:
-        view.orders(e)[slot].status = _REJECTED
+        view.order(e, slot).status = _REJECTED
         _refuse(e, which, slot, tick, wanted, reason)
     return int(slot)
 
@@ -152,16 +154,16 @@ def _checked_order(
 @inner
 def _may_modify(e: Any, slot: int, tick: int, quantity: float) -> bool:
     """Return whether no limit refuses a modification; a refusal is logged, and the order stays as it is."""
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     which = order.account
-    if not limits(e)[which].enabled:
+    if not limit_of(e, which).enabled:
         return True
     left = max(quantity - (order.quantity - order.known_leaves), 0.0)
     reason = _objection(e, order.market, which, order.side, left, slot)
     if reason:
         _refuse(e, which, slot, tick, quantity, reason)
     else:
-        limits(e)[which].used += 1
+        limit_of(e, which).used += 1
     return bool(reason == 0)
 
 
@@ -186,10 +188,10 @@ def new_terms(e: Any, slot: int, tick: int, quantity: float) -> bool:
 @inner
 def _pull(e: Any, which: int) -> None:
     """Cancel an account's orders, but for the one that flattens."""
-    limit = limits(e)[which]
-    slot = view.accounts(e)[which].first
+    limit = limit_of(e, which)
+    slot = view.account(e, which).first
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         if not (slot == limit.closing and order.id == limit.closing_id) and order.request != 4:
             send_cancel(e, slot)
         slot = order.local_next
@@ -199,18 +201,18 @@ def _pull(e: Any, which: int) -> None:
 def _flatten(e: Any, lane: int, index: int) -> None:
     """Send a market order that closes the position, unless one is on its way or the market is not observed."""
     which = index * view.clock(e).lanes + lane
-    limit, market = limits(e)[which], view.markets(e)[index]
-    position = view.accounts(e)[which].position
-    if abs(position) < 0.5 * market.lot_size or rules(e)[index].known_blind or market.local_at >= market.end:
+    limit, market = limit_of(e, which), view.market(e, index)
+    position = view.account(e, which).position
+    if abs(position) < 0.5 * market.lot_size or rule_of(e, index).known_blind or market.local_at >= market.end:
         return
     if limit.closing >= 0:
-        order = view.orders(e)[limit.closing]
+        order = view.order(e, limit.closing)
         if order.id == limit.closing_id and not is_done(order.status):
             return
     slot = send_order(e, lane, index, -1 if position > 0.0 else 1, 0, abs(position), _MARKET, _IOC)
     limit.closing = slot
     if slot >= 0:
-        limit.closing_id = view.orders(e)[slot].id
+        limit.closing_id = view.order(e, slot).id
 
 
 @inner
@@ -218,7 +220,7 @@ def stop_lane(e: Any, lane: int) -> None:
     """Throw the kill switch of a lane's agent: in every market its orders are cancelled and nothing leaves any more."""
     lanes = view.clock(e).lanes
     for index in range(view.clock(e).markets):
-        limit = limits(e)[index * lanes + lane]
+        limit = limit_of(e, index * lanes + lane)
         limit.enabled = 1
         if limit.stopped != _KILL:
             limit.stopped = _KILL
@@ -246,7 +248,7 @@ def _observe(e: Any, limit: Any, mid: float) -> None:
 def _judge(e: Any, index: int, which: int, limit: Any, mid: float) -> int:
     """Return the reason for a stop that begins now; 0: none. A stop whose time is over ends."""
     side = 0
-    position, lot = view.accounts(e)[which].position, view.markets(e)[index].lot_size
+    position, lot = view.account(e, which).position, view.market(e, index).lot_size
     if abs(position) >= 0.5 * lot:
         side = 1 if position > 0.0 else -1
     day = view.clock(e).now // _DAY_NS
@@ -280,7 +282,7 @@ def watch(e: Any) -> None:
         mid = _mid(e, index)
         for lane in range(lanes):
             which = index * lanes + lane
-            limit = limits(e)[which]
+            limit = limit_of(e, which)
             if not limit.enabled:
                 continue
             if limit.watched and not math.isnan(mid):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from marketprism.backtest._views import _pointer
+from marketprism.backtest._views import _pointer, records
 from marketprism.core.kernels import inner
 
 __all__ = [
@@ -16,12 +16,12 @@ __all__ = [
     "RULE_DTYPE",
     "WORLD_DTYPE",
     "delays",
-    "ledgers",
-    "limits",
-    "rules",
+    "ledger_of",
+    "limit_of",
+    "rule_of",
     "slots",
     "tiers",
-    "worlds",
+    "world_of",
 ]
 
 RULE_DTYPE = np.dtype(
@@ -37,6 +37,7 @@ RULE_DTYPE = np.dtype(
         ("entry_cancel", np.int64),
         ("entry_modify", np.int64),
         ("response", np.int64),
+        ("fixed_latency", np.int64),  # neither recorded nor jittered nor a function's
         ("jitter", np.float64),  # mean, ns
         ("seed", np.int64),
         ("delays_at", np.int64),
@@ -125,32 +126,32 @@ LIMIT_DTYPE = np.dtype(
 )
 
 
-@inner
-def rules(e: Any) -> np.ndarray:
-    """Return the rules of the markets."""
-    array: np.ndarray = carray(_pointer(e.rules), e.markets_size, RULE_DTYPE)
-    return array
+_rules, _ledgers = records(RULE_DTYPE), records(LEDGER_DTYPE)
+_limits, _worlds = records(LIMIT_DTYPE), records(WORLD_DTYPE)
 
 
 @inner
-def ledgers(e: Any) -> np.ndarray:
-    """Return what the exchanges know of the accounts, in their order."""
-    array: np.ndarray = carray(_pointer(e.ledgers), e.accounts_size, LEDGER_DTYPE)
-    return array
+def rule_of(e: Any, index: int) -> Any:
+    """Return the rules of a market."""
+    return _rules(e.rules, index)
 
 
 @inner
-def limits(e: Any) -> np.ndarray:
-    """Return the risk limits of the accounts, in their order."""
-    array: np.ndarray = carray(_pointer(e.limits), e.accounts_size, LIMIT_DTYPE)
-    return array
+def ledger_of(e: Any, which: int) -> Any:
+    """Return what the exchange knows of an account."""
+    return _ledgers(e.ledgers, which)
 
 
 @inner
-def worlds(e: Any) -> np.ndarray:
-    """Return the scratch records of the worlds."""
-    array: np.ndarray = carray(_pointer(e.worlds), e.worlds_size, WORLD_DTYPE)
-    return array
+def limit_of(e: Any, which: int) -> Any:
+    """Return the risk limits of an account."""
+    return _limits(e.limits, which)
+
+
+@inner
+def world_of(e: Any, world: int) -> Any:
+    """Return the scratch record of a world."""
+    return _worlds(e.worlds, world)
 
 
 @inner

@@ -31,12 +31,12 @@ def note_order(
 ) -> int:
     """Note a new order among those of its account; return its slot, -1 where the pool is empty."""
     clock = view.clock(e)
-    slot = new_order(view.orders(e), clock)
+    slot = new_order(e)
     if slot < 0:
         return -1
     which = index * clock.lanes + lane
-    account = view.accounts(e)[which]
-    order = view.orders(e)[slot]
+    account = view.account(e, which)
+    order = view.order(e, slot)
     order.id = clock.next_id
     clock.next_id += 1
     order.tick = tick
@@ -47,8 +47,10 @@ def note_order(
     order.known_leaves = quantity
     order.sent_ts = clock.now
     order.known_ts = 0
-    order.executed = 0.0
-    order.executed_tick = 0
+    if order.filled:
+        order.filled = 0
+        order.executed = 0.0
+        order.executed_tick = 0
     order.account = which
     order.market = index
     order.side = side
@@ -62,7 +64,7 @@ def note_order(
     order.local_next = -1
     order.local_previous = account.last
     if account.last >= 0:
-        view.orders(e)[account.last].local_next = slot
+        view.order(e, account.last).local_next = slot
     else:
         account.first = slot
     account.last = slot
@@ -73,23 +75,21 @@ def note_order(
 @inner
 def _request(e: Any, market: Any, account: Any, slot: int, request: int) -> int:
     clock = view.clock(e)
-    order = view.orders(e)[slot]
-    at = new_message(view.messages(e), clock)
+    order = view.order(e, slot)
+    at = new_message(e)
     if at < 0:
         return -1
-    message = view.messages(e)[at]
+    message = view.message(e, at)
     message.order = slot
     message.sent_ts = order.sent_ts
     message.exchange_ts = 0
     message.tick = order.tick
     message.quantity = order.quantity
     message.leaves = order.known_leaves
-    message.executed = 0.0
-    message.executed_tick = 0
     message.status = order.status
     message.maker = 0
     message.reason = 0
-    message.fee = 0.0
+    message.fill = 0
     order.references += 1
     latency = market.entry_latency
     if clock.strict:
@@ -99,11 +99,11 @@ def _request(e: Any, market: Any, account: Any, slot: int, request: int) -> int:
     if latency < 0:
         message.request = 7
         message.ts = clock.now - latency
-        send_response(view.messages(e), account, market, at, clock.strict != 0)
+        send_response(e, account, market, at, clock.strict != 0)
     else:
         message.request = request
         message.ts = clock.now + latency
-        send_request(view.messages(e), account, market, at, clock.strict != 0)
+        send_request(e, account, market, at, clock.strict != 0)
     return int(at)
 
 
@@ -115,17 +115,17 @@ def send_order(
     slot = note_order(e, lane, index, side, tick, quantity, kind, time_in_force)
     if slot < 0:
         return -1
-    account = view.accounts(e)[index * view.clock(e).lanes + lane]
-    view.orders(e)[slot].request = 1
+    account = view.account(e, index * view.clock(e).lanes + lane)
+    view.order(e, slot).request = 1
     account.orders += 1
-    _request(e, view.markets(e)[index], account, slot, 1)
+    _request(e, view.market(e, index), account, slot, 1)
     return int(slot)
 
 
 @inner
 def send_cancel(e: Any, slot: int) -> bool:
     """Ask for an order's cancellation; see :func:`~marketprism.backtest.actions.cancel`."""
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     clock = view.clock(e)
     if clock.strict:
         if is_done(order.status) or order.request > 1 or (order.request == 1 and order.sent_ts == clock.now):
@@ -134,27 +134,27 @@ def send_cancel(e: Any, slot: int) -> bool:
         return False
     order.request = 4
     order.sent_ts = clock.now
-    account = view.accounts(e)[order.account]
+    account = view.account(e, order.account)
     account.orders += 1
-    _request(e, view.markets(e)[order.market], account, slot, 4)
+    _request(e, view.market(e, order.market), account, slot, 4)
     return True
 
 
 @inner
 def send_modify(e: Any, slot: int, tick: int, quantity: float) -> bool:
     """Ask for another price or total quantity; see :func:`~marketprism.backtest.actions.modify`."""
-    order, clock = view.orders(e)[slot], view.clock(e)
+    order, clock = view.order(e, slot), view.clock(e)
     if not can_change(order):
         return False
     order.request = 6
     order.sent_ts = clock.now
-    account = view.accounts(e)[order.account]
+    account = view.account(e, order.account)
     account.orders += 1
-    at = _request(e, view.markets(e)[order.market], account, slot, 6)
+    at = _request(e, view.market(e, order.market), account, slot, 6)
     if not clock.strict:
         order.tick = tick
         order.quantity = quantity
     if at >= 0:
-        view.messages(e)[at].tick = tick
-        view.messages(e)[at].quantity = quantity
+        view.message(e, at).tick = tick
+        view.message(e, at).quantity = quantity
     return bool(at >= 0)

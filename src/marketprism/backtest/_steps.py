@@ -8,7 +8,7 @@ from marketprism.backtest import _calls as call
 from marketprism.backtest import _views as view
 from marketprism.backtest._layout import NEVER
 from marketprism.backtest._local import next_feed, run_local
-from marketprism.backtest._rules import rules
+from marketprism.backtest._rules import rule_of
 from marketprism.core.kernels import inner
 
 __all__ = ["run_compat_step", "run_strict_step", "step", "step_to_feed"]
@@ -25,11 +25,11 @@ def _start(e: Any) -> None:
     clock.started = 1
     earliest = _NEVER
     for index in range(clock.markets):
-        market = view.markets(e)[index]
+        market = view.market(e, index)
         earliest = min(earliest, next_feed(e, index))
         for at in range(market.begin, market.end):
-            if view.events(e)[at].kind & 64:
-                earliest = min(earliest, view.events(e)[at].exchange_ts)
+            if view.event(e, at).kind & 64:
+                earliest = min(earliest, view.event(e, at).exchange_ts)
                 break
     clock.now = earliest
 
@@ -42,7 +42,7 @@ def run_strict_step(e: Any, until: int) -> bool:
         if not call.exchange(e, index, until):
             clock.pending = until
             return False
-    if len(view.log(e)) - clock.logged < len(view.messages(e)) - clock.messages_free + 4 * clock.lanes:
+    if e.log_size - clock.logged < e.messages_size - clock.messages_free + 4 * clock.lanes:
         clock.pending = until
         return False
     clock.pending = 0
@@ -81,7 +81,7 @@ def _stop(e: Any, until: int) -> int:
 @inner
 def _all_read(e: Any) -> bool:
     for index in range(view.clock(e).markets):
-        market = view.markets(e)[index]
+        market = view.market(e, index)
         if market.exchange_at < market.end or market.local_at < market.end:
             return False
     return True
@@ -90,7 +90,7 @@ def _all_read(e: Any) -> bool:
 @inner
 def _idle(e: Any) -> bool:
     for index in range(view.clock(e).markets):
-        market = view.markets(e)[index]
+        market = view.market(e, index)
         if market.request_ts != _NEVER or market.response_ts != _NEVER:
             return False
     return True
@@ -100,11 +100,11 @@ def _idle(e: Any) -> bool:
 def _short(e: Any) -> bool:
     """Return whether a pool or the log may run out before the next stop."""
     clock = view.clock(e)
-    active = len(view.orders(e)) - clock.orders_free
+    active = e.orders_size - clock.orders_free
     return bool(
         clock.orders_free < 64 * clock.lanes
         or clock.messages_free < 2 * active + 128 * clock.lanes
-        or len(view.log(e)) - clock.logged < 4 * active + 256 * clock.lanes
+        or e.log_size - clock.logged < 4 * active + 256 * clock.lanes
     )
 
 
@@ -126,9 +126,9 @@ def step(e: Any, duration: int) -> int:
 def _next_at_exchange(e: Any, market: Any) -> int:
     """Return when the exchange has something to do next."""
     at = market.exchange_at
-    while at < market.end and not view.events(e)[at].kind & 64:
+    while at < market.end and not view.event(e, at).kind & 64:
         at += 1
-    return int(min(market.request_ts, view.events(e)[at].exchange_ts if at < market.end else _NEVER))
+    return int(min(market.request_ts, view.event(e, at).exchange_ts if at < market.end else _NEVER))
 
 
 @inner
@@ -141,10 +141,10 @@ def _first_response(e: Any, until: int) -> int:
     while True:
         following = _NEVER
         for index in range(view.clock(e).markets):
-            market = view.markets(e)[index]
+            market = view.market(e, index)
             until = min(until, market.response_ts)
             busy = market.buys + market.sells > 0 or market.request_ts != _NEVER
-            if busy or (strict and rules(e)[index].margined):
+            if busy or (strict and rule_of(e, index).margined):
                 following = min(following, _next_at_exchange(e, market))
         if following > until:
             return until

@@ -13,7 +13,7 @@ from marketprism.backtest._layout import NEVER, NO_ASK, NO_BID
 from marketprism.backtest._margin import pay_funding
 from marketprism.backtest._match import cross, full, move_level, trade
 from marketprism.backtest._own import place
-from marketprism.backtest._rules import rules, slots
+from marketprism.backtest._rules import rule_of, slots
 from marketprism.backtest.tape import order_slot
 from marketprism.core.kernels import inner
 
@@ -25,7 +25,7 @@ _NEVER, _NO_BID, _NO_ASK = int(NEVER), int(NO_BID), int(NO_ASK)
 @inner
 def _trade(e: Any, index: int, kind: int, tick: int, quantity: float, ts: int) -> None:
     """Take a trade; one without an aggressor bought at the best ask or above, and sold at the best bid or below."""
-    market = view.markets(e)[index]
+    market = view.market(e, index)
     if kind == 6:
         if market.ask != _NO_ASK and tick >= market.ask:
             kind = 4
@@ -52,7 +52,7 @@ def _other(e: Any, index: int, event: Any, kind: int) -> bool:
     """Take an event that is no level; False: a pool must grow first."""
     if full(e):
         return False
-    market, rule = view.markets(e)[index], rules(e)[index]
+    market, rule = view.market(e, index), rule_of(e, index)
     ts = event.exchange_ts
     if kind <= 6:
         if not rule.blind:
@@ -79,7 +79,7 @@ def _other(e: Any, index: int, event: Any, kind: int) -> bool:
 @inner
 def _requests(e: Any, index: int, over: bool) -> bool:
     """Serve the requests that arrive next; False: a pool must grow first."""
-    market, rule = view.markets(e)[index], rules(e)[index]
+    market, rule = view.market(e, index), rule_of(e, index)
     if over:
         rule.over = 1
     ts = market.request_ts
@@ -96,7 +96,7 @@ def _by_order(e: Any, index: int, event: Any, kind: int) -> None:
 
     An execution moves nobody here: the trade that did it has.
     """
-    market, rule = view.markets(e)[index], rules(e)[index]
+    market, rule = view.market(e, index), rule_of(e, index)
     side, which = order_slot(event)
     which += rule.slots_at
     if kind == 12:
@@ -107,7 +107,7 @@ def _by_order(e: Any, index: int, event: Any, kind: int) -> None:
         return
     slot = view.heads(e)[place(market, side, np.int64(event.tick))]
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         if order.kind != 255 and slots(e)[which] <= order.traded:
             order.front = max(order.front - event.quantity, 0.0)
         slot = order.next
@@ -117,7 +117,7 @@ def _by_order(e: Any, index: int, event: Any, kind: int) -> None:
 def run_strict(e: Any, index: int, until: int) -> bool:
     """Let the exchange of one market do everything up to and including ``until``; False: a pool must grow first."""
     events, depth, heads = view.events(e), view.depth(e), view.heads(e)
-    market, rule = view.markets(e)[index], rules(e)[index]
+    market, rule = view.market(e, index), rule_of(e, index)
     at, end = market.exchange_at, market.end
     bids = 2 * market.offset - market.low
     asks = bids + market.size

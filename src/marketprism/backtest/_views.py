@@ -6,11 +6,13 @@ again. The engine object owns the arrays and outlives every call.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import carray, types
 from numba.extending import intrinsic
+from numba.np.numpy_support import from_dtype
 
 from marketprism.backtest._layout import (
     ACCOUNT_DTYPE,
@@ -23,7 +25,20 @@ from marketprism.backtest._layout import (
 )
 from marketprism.core.kernels import inner
 
-__all__ = ["accounts", "clock", "depth", "events", "heads", "known", "log", "markets", "messages", "orders"]
+__all__ = [
+    "account",
+    "clock",
+    "depth",
+    "event",
+    "events",
+    "heads",
+    "known",
+    "market",
+    "message",
+    "order",
+    "records",
+    "row",
+]
 
 
 @intrinsic
@@ -35,6 +50,30 @@ def _pointer(typing_context: Any, address: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
     return types.voidptr(address), build
+
+
+def records(dtype: np.dtype[Any]) -> Callable[[int, int], Any]:
+    """Return an intrinsic that takes the address of an array and an index, and returns that record."""
+    record, size = from_dtype(dtype), dtype.itemsize
+
+    @intrinsic
+    def at(typing_context: Any, address: Any, index: Any) -> Any:
+        del typing_context, address, index
+
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            offset = builder.mul(arguments[1], arguments[1].type(size))
+            place = builder.add(arguments[0], offset)
+            return builder.inttoptr(place, context.get_value_type(signature.return_type))
+
+        return record(types.int64, types.int64), build
+
+    function: Callable[[int, int], Any] = at
+    return function
+
+
+_event, _market, _account = records(EVENT_DTYPE), records(MARKET_DTYPE), records(ACCOUNT_DTYPE)
+_order, _message = records(ORDER_DTYPE), records(MESSAGE_DTYPE)
+_clock, _row = records(CLOCK_DTYPE), records(LOG_DTYPE)
 
 
 @inner
@@ -66,41 +105,42 @@ def heads(e: Any) -> np.ndarray:
 
 
 @inner
-def orders(e: Any) -> np.ndarray:
-    """Return the pool of orders."""
-    array: np.ndarray = carray(_pointer(e.orders), e.orders_size, ORDER_DTYPE)
-    return array
+def event(e: Any, at: int) -> Any:
+    """Return an event of the tapes, which lie one behind the other."""
+    return _event(e.events, at)
 
 
 @inner
-def messages(e: Any) -> np.ndarray:
-    """Return the pool of messages."""
-    array: np.ndarray = carray(_pointer(e.messages), e.messages_size, MESSAGE_DTYPE)
-    return array
+def order(e: Any, slot: int) -> Any:
+    """Return an order of the pool."""
+    return _order(e.orders, slot)
 
 
 @inner
-def markets(e: Any) -> np.ndarray:
-    """Return the markets."""
-    array: np.ndarray = carray(_pointer(e.markets), e.markets_size, MARKET_DTYPE)
-    return array
+def message(e: Any, slot: int) -> Any:
+    """Return a message of the pool."""
+    return _message(e.messages, slot)
 
 
 @inner
-def accounts(e: Any) -> np.ndarray:
-    """Return the accounts: those of market 0 by lane, then those of market 1."""
-    array: np.ndarray = carray(_pointer(e.accounts), e.accounts_size, ACCOUNT_DTYPE)
-    return array
+def market(e: Any, index: int) -> Any:
+    """Return a market."""
+    return _market(e.markets, index)
+
+
+@inner
+def account(e: Any, which: int) -> Any:
+    """Return an account: those of market 0 by lane, then those of market 1."""
+    return _account(e.accounts, which)
+
+
+@inner
+def row(e: Any, at: int) -> Any:
+    """Return a row of the log of responses."""
+    return _row(e.log, at)
 
 
 @inner
 def clock(e: Any) -> Any:
     """Return the clock and the counters."""
-    return carray(_pointer(e.clock), 1, CLOCK_DTYPE)[0]
-
-
-@inner
-def log(e: Any) -> np.ndarray:
-    """Return the log of responses."""
-    array: np.ndarray = carray(_pointer(e.log), e.log_size, LOG_DTYPE)
-    return array
+    return _clock(e.clock, 0)

@@ -56,22 +56,22 @@ def cancel(e: Any, slot: int) -> bool:
 def forget(e: Any, lane: int, index: int) -> None:
     """Forget the orders that are done."""
     clock = view.clock(e)
-    account = view.accounts(e)[index * clock.lanes + lane]
+    account = view.account(e, index * clock.lanes + lane)
     slot = account.first
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         following = order.local_next
         if is_done(order.status):
             if order.local_previous >= 0:
-                view.orders(e)[order.local_previous].local_next = order.local_next
+                view.order(e, order.local_previous).local_next = order.local_next
             else:
                 account.first = order.local_next
             if order.local_next >= 0:
-                view.orders(e)[order.local_next].local_previous = order.local_previous
+                view.order(e, order.local_next).local_previous = order.local_previous
             else:
                 account.last = order.local_previous
             account.active -= 1
-            drop_reference(view.orders(e), clock, slot)
+            drop_reference(e, slot)
         slot = following
 
 
@@ -90,7 +90,7 @@ def submit_at(
     e: Any, lane: int, index: int, side: int, price: float, quantity: float, kind: int, time_in_force: int
 ) -> int:
     """Send a new order at a price; in strict mode one that is no multiple of the tick is rejected by the exchange."""
-    ticks = price / view.markets(e)[index].tick_size
+    ticks = price / view.market(e, index).tick_size
     tick = round(ticks)
     if view.clock(e).strict and abs(ticks - tick) > 1e-6 * max(1.0, abs(ticks) * 1e-6):
         tick = _OFF_GRID

@@ -36,6 +36,7 @@ __all__ = ["Engine"]
 
 _MARGIN = 256
 _POOL = 1024
+_CACHE_LINE = 64
 _NS_PER_MS = 1_000_000
 
 
@@ -141,7 +142,7 @@ class Engine:
         pool = _POOL * self._width
         clock = np.zeros(1, CLOCK_DTYPE)
         clock["markets"], clock["lanes"], clock["next_id"] = len(self.tapes), self._width, 1
-        clock["strict"] = self.mode == "strict"
+        clock["strict"], clock["logs"] = self.mode == "strict", self._logs
         clock["orders_free"], clock["messages_free"] = pool, 4 * pool
         events = self.tapes[0].events if len(self.tapes) == 1 else np.concatenate([t.events for t in self.tapes])
         self._arrays = {
@@ -227,12 +228,12 @@ class Engine:
             old = self._arrays[name]
             least = 4 * len(self._arrays["orders"]) if name == "messages" else (1 + int(clock["short"])) * len(old)
             while clock[free] < len(old) // 2 or len(old) < least:
-                more = _pool(old.dtype, len(old))
-                more["next"][:-1] += len(old)
+                more = _pool(old.dtype, 2 * len(old))
+                more[: len(old)] = old
                 more["next"][-1] = clock[head]
                 clock[head] = len(old)
                 clock[free] += len(old)
-                old = self._arrays[name] = np.concatenate([old, more])
+                old = self._arrays[name] = more
         clock["short"] = 0
         least = max(16 * len(self._arrays["orders"]), 2 * len(self._arrays["messages"]))
         if len(self._arrays["log"]) < least:
@@ -324,8 +325,10 @@ class Engine:
 
 
 def _pool(dtype: np.dtype[Any], size: int) -> np.ndarray:
-    """Return an array whose ``next`` fields chain all of it as free."""
-    pool = np.zeros(size, dtype)
+    """Return an array, from a cache line on, whose ``next`` fields chain all of it as free."""
+    room = np.zeros(size * dtype.itemsize + _CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % _CACHE_LINE
+    pool: np.ndarray = room[start : start + size * dtype.itemsize].view(dtype)
     pool["next"] = np.arange(1, size + 1)
     pool["next"][-1] = -1
     return pool

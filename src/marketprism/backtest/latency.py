@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from marketprism.backtest._rules import delays, ledgers, rules
+from marketprism.backtest._rules import delays, ledger_of, rule_of
 from marketprism.backtest._user import call_latency
 from marketprism.core.errors import DataError
-from marketprism.core.kernels import kernel
+from marketprism.core.kernels import inner, kernel
 
 __all__ = ["RecordedLatency", "entry_latency", "response_latency", "uniform"]
 
@@ -62,7 +62,7 @@ def uniform(seed: int, agent: int, number: int, way: int) -> float:
     return (float(x >> np.uint64(11)) + 0.5) / 9007199254740992.0
 
 
-@kernel
+@inner
 def _interpolate(e: Any, rule: Any, ts: int, column: int) -> int:
     """Return the latency that starts in ``column`` and ends in the next one."""
     table = delays(e)
@@ -82,34 +82,48 @@ def _interpolate(e: Any, rule: Any, ts: int, column: int) -> int:
     return int(first + round((last - first) * (ts - table[low, column]) / (table[high, column] - table[low, column])))
 
 
-@kernel
-def entry_latency(e: Any, index: int, which: int, ts: int, request: int) -> int:
-    """Return how long a request sent at ``ts`` takes to the exchange, ns; negative: it is refused after that time."""
-    rule, ledger = rules(e)[index], ledgers(e)[which]
-    ledger.requests += 1
-    if rule.latency_function != 0:
-        chance = uniform(rule.seed, ledger.agent, ledger.requests, 0)
-        return int(call_latency(rule.latency_function, np.int64(ts), np.int64(request), ledger.requests, chance))
-    if rule.delays_size > 0:
-        latency = _interpolate(e, rule, ts, 0)
-    elif request == 1:
+@inner
+def _fixed_entry(rule: Any, ledger: Any, request: int) -> int:
+    if request == 1:
         latency = rule.entry_new
     elif request == 4:
         latency = rule.entry_cancel
     else:
         latency = rule.entry_modify
-    if latency >= 0:
-        latency += ledger.extra_latency
+    return int(latency + ledger.extra_latency if latency >= 0 else latency)
+
+
+@inner
+def _other_entry(e: Any, index: int, which: int, ts: int, request: int) -> int:
+    """Return an entry latency that is recorded, jittered or a function's."""
+    rule, ledger = rule_of(e, index), ledger_of(e, which)
+    if rule.latency_function != 0:
+        chance = uniform(rule.seed, ledger.agent, ledger.requests, 0)
+        return int(call_latency(rule.latency_function, np.int64(ts), np.int64(request), ledger.requests, chance))
+    latency = _fixed_entry(rule, ledger, request)
+    if rule.delays_size > 0:
+        latency = _interpolate(e, rule, ts, 0)
+        if latency >= 0:
+            latency += ledger.extra_latency
     if rule.jitter > 0.0 and latency >= 0:
         latency += int(-rule.jitter * np.log(uniform(rule.seed, ledger.agent, ledger.requests, 0)))
     return int(latency)
 
 
 @kernel
-def response_latency(e: Any, index: int, which: int, ts: int) -> int:
-    """Return how long a response sent at ``ts`` takes to the local side, ns."""
-    rule, ledger = rules(e)[index], ledgers(e)[which]
-    ledger.replies += 1
+def entry_latency(e: Any, index: int, which: int, ts: int, request: int) -> int:
+    """Return how long a request sent at ``ts`` takes to the exchange, ns; negative: it is refused after that time."""
+    rule, ledger = rule_of(e, index), ledger_of(e, which)
+    ledger.requests += 1
+    if rule.fixed_latency:
+        return int(_fixed_entry(rule, ledger, request))
+    return int(_other_entry(e, index, which, ts, request))
+
+
+@inner
+def _other_response(e: Any, index: int, which: int, ts: int) -> int:
+    """Return a response latency that is recorded, jittered or a function's."""
+    rule, ledger = rule_of(e, index), ledger_of(e, which)
     if rule.latency_function != 0:
         chance = uniform(rule.seed, ledger.agent, ledger.replies, 1)
         return max(0, int(call_latency(rule.latency_function, np.int64(ts), np.int64(0), ledger.replies, chance)))
@@ -118,3 +132,13 @@ def response_latency(e: Any, index: int, which: int, ts: int) -> int:
     if rule.jitter > 0.0:
         latency += int(-rule.jitter * np.log(uniform(rule.seed, ledger.agent, ledger.replies, 1)))
     return int(latency)
+
+
+@kernel
+def response_latency(e: Any, index: int, which: int, ts: int) -> int:
+    """Return how long a response sent at ``ts`` takes to the local side, ns."""
+    rule, ledger = rule_of(e, index), ledger_of(e, which)
+    ledger.replies += 1
+    if rule.fixed_latency:
+        return int(rule.response + ledger.extra_latency)
+    return int(_other_response(e, index, which, ts))

@@ -34,7 +34,7 @@ def now(e: Any) -> int:
 def data_over(e: Any) -> bool:
     """Return whether no market has events left: a strategy that goes on sending would never end."""
     for index in range(view.clock(e).markets):
-        market = view.markets(e)[index]
+        market = view.market(e, index)
         if market.exchange_at < market.end or market.local_at < market.end:
             return False
     return True
@@ -43,19 +43,19 @@ def data_over(e: Any) -> bool:
 @kernel
 def best_bid(e: Any, market: int) -> int:
     """Return the best bid, ticks; NO_BID: nobody bids."""
-    return int(view.markets(e)[market].known_bid)
+    return int(view.market(e, market).known_bid)
 
 
 @kernel
 def best_ask(e: Any, market: int) -> int:
     """Return the best ask, ticks; NO_ASK: nobody asks."""
-    return int(view.markets(e)[market].known_ask)
+    return int(view.market(e, market).known_ask)
 
 
 @kernel
 def level(e: Any, market: int, side: int, tick: int) -> float:
     """Return the quantity of a level, 1 bids and -1 asks, base units."""
-    record = view.markets(e)[market]
+    record = view.market(e, market)
     if not record.low <= tick < record.low + record.size:
         return 0.0
     base = 2 * record.offset - record.low + (0 if side > 0 else record.size)
@@ -65,28 +65,28 @@ def level(e: Any, market: int, side: int, tick: int) -> float:
 @kernel
 def position(e: Any, account: int, market: int) -> float:
     """Return the position as heard, base units or contracts."""
-    return float(view.accounts(e)[market * view.clock(e).lanes + account].position)
+    return float(view.account(e, market * view.clock(e).lanes + account).position)
 
 
 @kernel
 def cash(e: Any, account: int, market: int) -> float:
     """Return the cash as heard, fees not included."""
-    return float(view.accounts(e)[market * view.clock(e).lanes + account].cash)
+    return float(view.account(e, market * view.clock(e).lanes + account).cash)
 
 
 @kernel
 def first_order(e: Any, account: int, market: int) -> int:
     """Return the handle of the oldest own order, -1: none."""
-    return int(view.accounts(e)[market * view.clock(e).lanes + account].first)
+    return int(view.account(e, market * view.clock(e).lanes + account).first)
 
 
 @kernel
 def next_order(e: Any, handle: int) -> int:
     """Return the handle of the next own order, -1: none."""
-    return int(view.orders(e)[handle].local_next)
+    return int(view.order(e, handle).local_next)
 
 
 @kernel
 def order(e: Any, handle: int) -> Any:
     """Return an own order as a record: ``id, side, tick, known_leaves, status, request`` among others."""
-    return view.orders(e)[handle]
+    return view.order(e, handle)

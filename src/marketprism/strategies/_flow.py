@@ -10,7 +10,7 @@ from numba import njit
 
 from marketprism.backtest import _views as view
 from marketprism.backtest._layout import NO_ASK, NO_BID
-from marketprism.backtest._rules import rules
+from marketprism.backtest._rules import rule_of
 
 __all__ = ["NEAREST", "known_mid", "watch"]
 
@@ -23,10 +23,10 @@ _NS = 1e-9
 @njit(cache=True)
 def known_mid(e: Any, index: int) -> float:
     """Return the mid as the local side knows it, ticks; NaN where a side is empty or the market is not observed."""
-    market = view.markets(e)[index]
+    market = view.market(e, index)
     if market.known_bid == _NO_BID or market.known_ask == _NO_ASK or market.known_ask <= market.known_bid:
         return math.nan
-    if view.clock(e).strict and rules(e)[index].known_blind:
+    if view.clock(e).strict and rule_of(e, index).known_blind:
         return math.nan
     return float(0.5 * (market.known_bid + market.known_ask))
 
@@ -48,7 +48,7 @@ def _walk(e: Any, market: Any, flow: Any, histogram: np.ndarray) -> None:
     """
     last_ts, last_side, deepest = -1, 0, -math.inf
     for at in range(flow.event_at, market.local_at):
-        event = view.events(e)[at]
+        event = view.event(e, at)
         kind = event.kind & 63
         if not event.kind & 128 or kind < 4 or kind > 6:
             continue
@@ -64,7 +64,7 @@ def _walk(e: Any, market: Any, flow: Any, histogram: np.ndarray) -> None:
 @njit(cache=True)
 def watch(e: Any, index: int, flow: Any, sample_ns: int, signal_ts: np.ndarray, histogram: np.ndarray) -> float:
     """Bring the record of one market up to date; return its mid, ticks."""
-    market, now = view.markets(e)[index], view.clock(e).now
+    market, now = view.market(e, index), view.clock(e).now
     flow.hits = 0.0
     flow.beyond = 0.0
     flow.seconds = 0.0

@@ -55,7 +55,7 @@ def _act(
     if math.isnan(mid):
         sizes[:] = 0.0
     else:
-        account = view.accounts(e)[index * view.clock(e).lanes + lane]
+        account = view.account(e, index * view.clock(e).lanes + lane)
         targets(e, index, plan, state, account, mid, table, ticks, sizes)
     work(e, lane, index, plan, state, ticks, sizes, scratch)
 

@@ -28,7 +28,7 @@ def _extents(e: Any, account: Any, state: Any, extents: np.ndarray) -> None:
     moving_buys = moving_sells = False
     slot = account.first
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         if order.side > 0:
             extents[0] = max(extents[0], order.tick)
             moving_buys |= order.request == 6
@@ -71,7 +71,7 @@ def _nearest(tick: int, ticks: np.ndarray, sizes: np.ndarray, taken: np.ndarray,
 @njit(cache=True)
 def _keep(e: Any, plan: Any, slot: int, size: float, lot: float) -> None:
     """Leave a quote where it is; renew an old one, cut one that is too large."""
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     if not can_change(order):
         return
     if plan.refresh > 0 and view.clock(e).now - order.sent_ts >= plan.refresh:
@@ -86,7 +86,7 @@ def _keep(e: Any, plan: Any, slot: int, size: float, lot: float) -> None:
 @njit(cache=True)
 def _move(e: Any, plan: Any, state: Any, slot: int, tick: int, size: float, extents: np.ndarray) -> bool:
     """Move a quote; False: it has to be cancelled instead."""
-    order = view.orders(e)[slot]
+    order = view.order(e, slot)
     side, old = order.side, order.tick
     if plan.by_cancel or not _clear_of(side, tick, extents):
         return False
@@ -106,15 +106,15 @@ def work(
 ) -> None:
     """Bring the orders of one account to what is wanted; ``scratch`` is integers of shape (4, levels and more)."""
     forget(e, lane, index)
-    account = view.accounts(e)[index * view.clock(e).lanes + lane]
-    market = view.markets(e)[index]
+    account = view.account(e, index * view.clock(e).lanes + lane)
+    market = view.market(e, index)
     taken, extents, count = scratch[:2], scratch[2], scratch[3]
     taken[:] = 0
     count[:] = 0
     _extents(e, account, state, extents)
     slot = account.first
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         at = 0 if order.side > 0 else 1
         count[at] += 1
         if order.request != 4:
@@ -125,7 +125,7 @@ def work(
         slot = order.local_next
     slot = account.first
     while slot >= 0:
-        order = view.orders(e)[slot]
+        order = view.order(e, slot)
         following = order.local_next
         at = 0 if order.side > 0 else 1
         serves = False

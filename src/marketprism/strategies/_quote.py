@@ -188,7 +188,7 @@ def targets(
     sizes: Any,
 ) -> None:
     """Fill the ticks and sizes ``[side, level]`` of wanted quotes, buys first; a size of 0: none."""
-    market, now = view.markets(e)[index], view.clock(e).now
+    market, now = view.market(e, index), view.clock(e).now
     sizes[:] = 0.0
     state.aversion = _aversion(plan, state, market, account, mid)
     if now - state.start_ts < plan.warmup:
