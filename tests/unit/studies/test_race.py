@@ -25,13 +25,19 @@ JUMPER = Maker("jumper", "queue_jumper", {"max_inventory": 10.0})
 pytestmark = pytest.mark.xdist_group("backtest")
 
 
+BOOK = [(0, "BID", 99, 5.0), (0, "BID", 98, 5.0), (0, "ASK", 101, 5.0), (0, "ASK", 102, 5.0)]
+
+
 def hand_made() -> Tape:
     """A still book of five at the best prices, and two sales at the bid: seven after a second, two after two."""
-    rows = [
-        (0, "BID", 99, 5.0), (0, "BID", 98, 5.0), (0, "ASK", 101, 5.0), (0, "ASK", 102, 5.0),
+    return tape_of(
+        *BOOK,
         (1000, "SELL_TRADE", 99, 7.0), (1000, "BID", 99, 3.0),
         (2000, "SELL_TRADE", 99, 2.0), (2000, "BID", 99, 4.0), (3000, "BID", 98, 4.0),
-    ]  # fmt: skip
+    )  # fmt: skip
+
+
+def tape_of(*rows: tuple[float, str, int, float]) -> Tape:
     events = np.zeros(len(rows), EVENT_DTYPE)
     for event, (ms, kind, tick, quantity) in zip(events, rows, strict=True):
         event["exchange_ts"] = event["local_ts"] = START + ms * 1_000_000
@@ -97,6 +103,20 @@ def test_swapping_the_latencies_swaps_the_makers(scene: Ground) -> None:
     assert standings(there) == standings(back)[::-1]
     filled = back.responses().filter(back.responses()["executed"] > 0).sort("exchange_ts")
     assert filled["agent"].to_list() == [1, 0]
+
+
+def test_what_expires_where_it_was_moved_to_has_not_stood_there() -> None:
+    # The bid rises, the keeper follows it; before its message arrives the bid is gone and an ask stands there.
+    tape = tape_of(*BOOK, (1010, "BID", 100, 5.0), (1120, "NO_BID", 100, 0.0), (1120, "ASK", 100, 5.0),
+                   (1121, "NO_ASK", 100, 0.0), (3000, "BID", 98, 4.0))  # fmt: skip
+    scene = Ground(tape, StudyConfig(warmup_s=0.0, replications=20), 2.0)
+    engine = replay(scene, [[KEEPER, KEEPER]], latency_ms=20.5)
+    log = engine.responses().filter(engine.responses()["agent"] == 0)
+    moved = log.filter(log["status"] == "modified")
+    expired = log.filter(log["status"] == "expired")
+    assert moved["exchange_ts"].to_list()[:1] == expired["exchange_ts"].to_list() != []
+    stays = len(log.filter(log["status"] == "new")) + len(moved) - len(expired)
+    assert standings(engine)[0].joins == stays
 
 
 def test_makers_that_never_rest_stand_nowhere(scene: Ground) -> None:
