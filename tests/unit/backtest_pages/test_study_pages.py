@@ -203,6 +203,7 @@ def test_competition(make: Make, context: Context) -> None:
 def test_what_a_race_says(make: Make, context: Context) -> None:
     rich, poor = make("rich", drift=0.3), make("poor", drift=-0.3, seed=3)
     slower = make("rich", drift=-0.1, trades=100)
+    rich_too = replace(rich, maker=replace(rich.maker, name="rich too"))
     better = make("poor", drift=-0.1, seed=3, trades=200)
     race = race_of((rich, slower), (poor, better))
     sure = StudyConfig()
@@ -210,6 +211,9 @@ def test_what_a_race_says(make: Make, context: Context) -> None:
     assert "At 50 ms among makers at 1 ms, a maker trades 25% to 50% of what it trades as an equal" in said
     assert "P&L is lower for rich and higher for poor beyond chance" in said
     assert "lose money" not in said
+    assert "P&L is lower for all beyond chance" in race_sentence(
+        race_of((rich, slower), (rich_too, slower)), sure, slow=True
+    )
     by_chance = race_sentence(race_of((rich, slower), (poor, better), p=0.2), sure, slow=False)
     assert by_chance.startswith("At 1 ms among makers at 50 ms")
     assert "P&L is no different beyond chance" in by_chance

@@ -45,7 +45,11 @@ def race_sentence(race: Race, config: StudyConfig, *, slow: bool) -> str:
             ]
             for sign in (-1, 1)
         )
-        parts = [f"{word} for {', '.join(names)}" for word, names in (("lower", lower), ("higher", higher)) if names]
+        parts = [
+            f"{word} for {'all' if len(names) == len(pairs) > 1 else ', '.join(names)}"
+            for word, names in (("lower", lower), ("higher", higher))
+            if names
+        ]
         said += f" {what} is {' and '.join(parts) or 'no different'} beyond chance."
     if len(pairs) / (replications + 1) >= 1 - sure:
         said += f" {replications} replications are too few to call any of {len(pairs)} differences more than chance."
