@@ -149,6 +149,33 @@ def test_what_is_ours_is_not_blamed_on_the_strategy(own: str, tmp_path: Path, mo
         call("backtest", f"{own}:Idle", "--source", SIM, "--out", str(tmp_path / "o"), "--no-ledger")
 
 
+def test_a_compiled_strategy_is_checked_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketprism.pipelines.backtest.read_market", lambda *_: pytest.fail("was read"))
+    text = "from numba import njit\nPARAMETERS = {'quantity': 1.0}\nmine = njit(lambda a, b, c, d, e, f: 0)\n"
+    (tmp_path / "mine.py").write_text(text)
+    where = ("--source", SIM, "--out", str(tmp_path / "o"), "--set", "quantiti=2")
+    with pytest.raises(MarketPrismError, match="did you mean 'quantity'"):
+        call("backtest", f"{tmp_path / 'mine.py'}:mine", *where)
+
+
+def test_rejected_records_and_the_best_lane_are_told(source: Any, tmp_path: Path) -> None:
+    spec = source(BID, SELL, ASK, BUY)
+    with np.load(tmp_path / "market.npz") as saved:
+        records = saved["data"]
+    records["px"][1000] = np.nan
+    np.savez(tmp_path / "market.npz", data=records)
+    (tmp_path / "lanes.csv").write_text("half_spread_ticks\n0.5\n5\n")
+    done = call(
+        "backtest", "symmetric", "--source", spec, "--out", str(tmp_path / "o"), "--lanes", str(tmp_path / "lanes.csv"),
+        "--no-ledger", "--set", "warmup_s=5", "--set", "replications=20", "--set", "tape.start=first_update",
+    )  # fmt: skip
+    assert done.exit_code == 0
+    assert "  records rejected: 1 px is not a number" in done.output
+    assert re.search(r"  best lane: .*0\.5", done.output), done.output
+
+
 def test_a_lane_that_cannot_be_used_is_numbered(own: str, tmp_path: Path) -> None:
     (tmp_path / "lanes.csv").write_text("quantity\n1\nmuch\n")
     where = ("--lanes", str(tmp_path / "lanes.csv"), "--source", SIM, "--out", str(tmp_path / "o"), "--no-ledger")

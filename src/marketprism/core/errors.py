@@ -82,6 +82,8 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     --------
     >>> did_you_mean("lobstre", ["lobster", "tardis"])
     "did you mean 'lobster'?"
+    >>> did_you_mean("lobstre", [])
+    'there is none'
     """
     known = sorted(choices)
     if not known:
