@@ -18,6 +18,7 @@ __all__ = [
     "exchange",
     "execute",
     "liquidate",
+    "local",
     "modify",
     "order",
     "reply",
@@ -36,6 +37,7 @@ SIGNATURES = {
     "step_to_feed": _INT(_E, _INT, _BOOL),
     "run": _BOOL(_E, _INT),
     "exchange": _BOOL(_E, _INT, _INT),
+    "local": _NONE(_E, _INT, _INT),
     "serve": _BOOL(_E, _INT, _INT),
     "liquidate": _NONE(_E, _INT, _INT, _BOOL),
     "execute": _NONE(_E, _INT, _INT, _INT, _INT, _FLOAT, _INT, _INT, _INT),
@@ -52,6 +54,7 @@ _step = caller(SIGNATURES["step"])
 _step_to_feed = caller(SIGNATURES["step_to_feed"])
 _run = caller(SIGNATURES["run"])
 _exchange = caller(SIGNATURES["exchange"])
+_local = caller(SIGNATURES["local"])
 _serve = caller(SIGNATURES["serve"])
 _liquidate = caller(SIGNATURES["liquidate"])
 _execute = caller(SIGNATURES["execute"])
@@ -85,6 +88,12 @@ def run(e: Any, until: int) -> bool:
 def exchange(e: Any, index: int, until: int) -> bool:
     """Let the exchange of one market do everything up to and including ``until``; False: a pool must grow first."""
     return bool(_exchange(e.exchange, (e, index, until)))
+
+
+@inner
+def local(e: Any, index: int, until: int) -> None:
+    """Let the local side of one market hear everything up to and including ``until``."""
+    _local(e.local, (e, index, until))
 
 
 @inner

@@ -7,6 +7,7 @@ from functools import cache
 from marketprism.backtest import _fills, _margin, _requests, _risk, _send, _steps
 from marketprism.backtest._calls import SIGNATURES
 from marketprism.backtest._exchange import run_exchange
+from marketprism.backtest._local import run_local
 from marketprism.backtest._strict import run_strict
 from marketprism.backtest.config import Mode
 from marketprism.core.kernels import address
@@ -16,6 +17,7 @@ __all__ = ["entries"]
 _BOTH = {
     "step": _steps.step,
     "step_to_feed": _steps.step_to_feed,
+    "local": run_local,
     "watch": _risk.watch,
     "order": _risk.new_order,
     "cancel": _send.send_cancel,

@@ -260,6 +260,7 @@ ENGINE_DTYPE = np.dtype(
             "step_to_feed",
             "run",
             "exchange",
+            "local",
             "serve",
             "liquidate",
             "execute",

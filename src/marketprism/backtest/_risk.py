@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from marketprism.backtest import _calls as call
 from marketprism.backtest import _views as view
 from marketprism.backtest._layout import NO_ASK, NO_BID
 from marketprism.backtest._rules import ledger_of, limit_of, rule_of
-from marketprism.backtest._send import is_done, note_order, send_cancel, send_modify, send_order
+from marketprism.backtest._send import is_done, note_order, send_modify, send_order
 from marketprism.core.kernels import inner
 
 __all__ = ["new_order", "new_terms", "stop_lane", "watch"]
@@ -193,7 +194,7 @@ def _pull(e: Any, which: int) -> None:
     while slot >= 0:
         order = view.order(e, slot)
         if not (slot == limit.closing and order.id == limit.closing_id) and order.request != 4:
-            send_cancel(e, slot)
+            call.cancel(e, slot)
         slot = order.local_next
 
 
@@ -289,7 +290,7 @@ def watch(e: Any) -> None:
                 _observe(e, limit, mid)
                 reason = _judge(e, index, which, limit, mid)
                 if reason == _KILL:
-                    stop_lane(e, lane)
+                    call.stop_lane(e, lane)
                 elif reason > limit.stopped:
                     limit.stopped = reason
                     limit.stops += 1

@@ -7,7 +7,7 @@ from typing import Any
 from marketprism.backtest import _calls as call
 from marketprism.backtest import _views as view
 from marketprism.backtest._layout import NEVER
-from marketprism.backtest._local import next_feed, run_local
+from marketprism.backtest._local import next_feed
 from marketprism.backtest._rules import rule_of
 from marketprism.core.kernels import inner
 
@@ -47,7 +47,7 @@ def run_strict_step(e: Any, until: int) -> bool:
         return False
     clock.pending = 0
     for index in range(clock.markets):
-        run_local(e, index, until)
+        call.local(e, index, until)
     return True
 
 
@@ -56,7 +56,7 @@ def run_compat_step(e: Any, until: int) -> bool:
     """Let all markets do what is due, one after the other; compat mode."""
     for index in range(view.clock(e).markets):
         call.exchange(e, index, until)
-        run_local(e, index, until)
+        call.local(e, index, until)
     return True
 
 

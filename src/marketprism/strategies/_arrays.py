@@ -10,6 +10,8 @@ import numpy as np
 from marketprism.backtest.codes import TapeFlag
 from marketprism.backtest.tape import Tape
 from marketprism.core.errors import ConfigError, did_you_mean
+from marketprism.core.kernels import address
+from marketprism.strategies._formulas import TABLE, exact_table
 from marketprism.strategies._orders import HIGH, LOW
 from marketprism.strategies._plan import FLOW_DTYPE, MAKER_DTYPE, MOST_SIGNALS, STATE_DTYPE
 from marketprism.strategies.config import MakerConfig, SignalSkewConfig
@@ -22,6 +24,8 @@ __all__ = ["MakerArrays"]
 
 _NS = 1_000_000_000
 _MOST_LOTS = 2.0**52
+_EXACT = 3
+"""Kind whose distances are read off a table."""
 
 
 class MakerArrays:
@@ -85,6 +89,8 @@ class MakerArrays:
             raise ConfigError(f"order_quantity was {quantity:g}", hint=f"a multiple of the lot, {tape.lot_size}")
         for name, value in config.plan(quantity).items():
             self.plans[row][name] = value
+        if self.plans[row]["kind"] == _EXACT:
+            self.plans[row]["table_function"] = address(exact_table, TABLE)
         if isinstance(config, SignalSkewConfig):
             names = config.signals or tuple(columns)
             weights = config.weights or (1.0 / len(names),) * len(names)

@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from marketprism.backtest import _views as view
 from marketprism.backtest._layout import NO_ASK, NO_BID
 from marketprism.backtest._rules import rule_of
+from marketprism.core.kernels import inner
 
 __all__ = ["NEAREST", "known_mid", "watch"]
 
@@ -20,7 +20,7 @@ NEAREST = 0.5
 _NS = 1e-9
 
 
-@njit(cache=True)
+@inner
 def known_mid(e: Any, index: int) -> float:
     """Return the mid as the local side knows it, ticks; NaN where a side is empty or the market is not observed."""
     market = view.market(e, index)
@@ -31,7 +31,7 @@ def known_mid(e: Any, index: int) -> float:
     return float(0.5 * (market.known_bid + market.known_ask))
 
 
-@njit(cache=True)
+@inner
 def _count(flow: Any, depth: float, histogram: np.ndarray) -> None:
     if depth >= NEAREST:
         further = math.floor(depth - NEAREST)
@@ -40,7 +40,7 @@ def _count(flow: Any, depth: float, histogram: np.ndarray) -> None:
         histogram[int(min(further, len(histogram) - 1))] += 1
 
 
-@njit(cache=True)
+@inner
 def _walk(e: Any, market: Any, flow: Any, histogram: np.ndarray) -> None:
     """Count the market orders heard since the last wake by how far from the mid of then they went.
 
@@ -61,7 +61,7 @@ def _walk(e: Any, market: Any, flow: Any, histogram: np.ndarray) -> None:
     _count(flow, deepest, histogram)
 
 
-@njit(cache=True)
+@inner
 def watch(e: Any, index: int, flow: Any, sample_ns: int, signal_ts: np.ndarray, histogram: np.ndarray) -> float:
     """Bring the record of one market up to date; return its mid, ticks."""
     market, now = view.market(e, index), view.clock(e).now

@@ -9,15 +9,30 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import types
 
-__all__ = ["asymptotic", "base_distance", "exact_table", "finite", "interpolated", "stationary"]
+from marketprism.core.kernels import caller, inner, kernel
+
+__all__ = [
+    "TABLE",
+    "asymptotic",
+    "base_distance",
+    "call_table",
+    "exact_table",
+    "finite",
+    "interpolated",
+    "stationary",
+]
+
+TABLE = types.none(types.float64, types.float64, types.float64, types.float64, types.float64[::1])
+call_table = caller(TABLE)
+"""Call :func:`exact_table` by address: it is large, and the maker loop seldom needs it."""
 
 _ITERATIONS = 200
 _CONVERGED = 1e-14
 
 
-@njit(cache=True)
+@kernel
 def base_distance(gamma: float, k: float) -> float:
     """Distance that pays for the chance to trade: ``log(1 + gamma / k) / gamma``, ``1 / k`` without risk aversion."""
     if gamma * 1e9 < k:
@@ -25,7 +40,7 @@ def base_distance(gamma: float, k: float) -> float:
     return math.log1p(gamma / k) / gamma
 
 
-@njit(cache=True)
+@kernel
 def finite(q: float, gamma: float, sigma: float, k: float, remaining: float) -> tuple[float, float]:
     """Avellaneda-Stoikov with ``remaining`` time: distances of bid and ask."""
     risk = gamma * sigma * sigma * remaining
@@ -33,7 +48,7 @@ def finite(q: float, gamma: float, sigma: float, k: float, remaining: float) -> 
     return middle + q * risk, middle - q * risk
 
 
-@njit(cache=True)
+@kernel
 def stationary(q: float, gamma: float, sigma: float, k: float, bound: float) -> tuple[float, float]:
     """Avellaneda-Stoikov without end: distances of bid and ask for ``|q| <= bound``."""
     base = base_distance(gamma, k)
@@ -44,13 +59,13 @@ def stationary(q: float, gamma: float, sigma: float, k: float, bound: float) -> 
     return base + _reservation(2.0 * q + 1.0, rest) / gamma, base + _reservation(1.0 - 2.0 * q, rest) / gamma
 
 
-@njit(cache=True)
+@inner
 def _reservation(step: float, rest: float) -> float:
     """Return ``-log(1 - step / rest)``: infinite at the bound."""
     return math.inf if step >= rest else -math.log1p(-step / rest)
 
 
-@njit(cache=True)
+@kernel
 def asymptotic(q: float, gamma: float, sigma: float, k: float, rate: float) -> tuple[float, float]:
     """Gueant-Lehalle-Fernandez-Tapia, closed form far from the end: distances of bid and ask."""
     power = math.e if gamma * 1e9 < k else math.exp((1.0 + k / gamma) * math.log1p(gamma / k))
@@ -59,7 +74,7 @@ def asymptotic(q: float, gamma: float, sigma: float, k: float, rate: float) -> t
     return base + (q + 0.5) * slope, base - (q - 0.5) * slope
 
 
-@njit(cache=True)
+@kernel
 def exact_table(gamma: float, sigma: float, k: float, rate: float, out: np.ndarray) -> None:
     """Fill ``out`` with the exact stationary bid distances of inventories ``-Q`` to ``Q - 1``; its length is ``2 Q``.
 
@@ -97,7 +112,7 @@ def exact_table(gamma: float, sigma: float, k: float, rate: float, out: np.ndarr
         out[i] = math.log(state[i] / state[i + 1]) / k + base
 
 
-@njit(cache=True)
+@kernel
 def interpolated(q: float, table: np.ndarray) -> tuple[float, float]:
     """Distances of bid and ask from a table of :func:`exact_table`, linear between whole inventories.
 
@@ -107,7 +122,7 @@ def interpolated(q: float, table: np.ndarray) -> tuple[float, float]:
     return _between(q + bound, table), _between(bound - q, table)
 
 
-@njit(cache=True)
+@inner
 def _between(at: float, table: np.ndarray) -> float:
     at = min(max(at, 0.0), len(table) - 1.0)
     low = math.floor(at)

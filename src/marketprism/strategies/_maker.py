@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from marketprism.backtest import _views as view
 from marketprism.backtest.actions import advance, advance_to_feed
 from marketprism.backtest.look import data_over
+from marketprism.core.kernels import inner, kernel
 from marketprism.strategies._flow import watch
 from marketprism.strategies._orders import work
 from marketprism.strategies._plan import MOST_LEVELS
@@ -23,12 +23,12 @@ _DAY = 86_400_000_000_000
 _SAMPLE = 1_000_000_000
 
 
-@njit(cache=True)
+@inner
 def _next(e: Any, interval: int) -> int:
     return int(advance(e, interval) if interval > 0 else advance_to_feed(e, _DAY))
 
 
-@njit(cache=True)
+@inner
 def _act(
     e: Any,
     lane: int,
@@ -60,7 +60,7 @@ def _act(
     work(e, lane, index, plan, state, ticks, sizes, scratch)
 
 
-@njit(cache=True)
+@kernel
 def drive(
     e: Any,
     interval: int,
@@ -111,7 +111,7 @@ def drive(
                 )
 
 
-@njit(cache=True)
+@kernel
 def measure(e: Any, interval: int, until: int, sample_ns: int, flow: Any, totals: np.ndarray, histogram: Any) -> int:
     """Replay without orders up to ``until``; add up market orders, their depths and the moves of the mid.
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from marketprism.backtest import _views as view
 from marketprism.backtest.actions import can_change, cancel, forget, modify, submit
+from marketprism.core.kernels import inner
 
 __all__ = ["HIGH", "LOW", "work"]
 
@@ -21,7 +21,7 @@ LOW = -(1 << 62)
 HIGH = 1 << 62
 
 
-@njit(cache=True)
+@inner
 def _extents(e: Any, account: Any, state: Any, extents: np.ndarray) -> None:
     """Find the lowest own sell and the highest own buy that may rest: ``extents`` = highest buy, lowest sell."""
     extents[0], extents[1] = LOW, HIGH
@@ -44,12 +44,12 @@ def _extents(e: Any, account: Any, state: Any, extents: np.ndarray) -> None:
     extents[1] = min(extents[1], state.sells_low)
 
 
-@njit(cache=True)
+@inner
 def _clear_of(side: int, tick: int, extents: np.ndarray) -> bool:
     return bool(tick < extents[1]) if side > 0 else bool(tick > extents[0])
 
 
-@njit(cache=True)
+@inner
 def _note(side: int, tick: int, extents: np.ndarray) -> None:
     if side > 0:
         extents[0] = max(extents[0], tick)
@@ -57,7 +57,7 @@ def _note(side: int, tick: int, extents: np.ndarray) -> None:
         extents[1] = min(extents[1], tick)
 
 
-@njit(cache=True)
+@inner
 def _nearest(tick: int, ticks: np.ndarray, sizes: np.ndarray, taken: np.ndarray, levels: int, within: int) -> int:
     """Return the wanted level nearest to a tick that no order serves yet; -1: none within reach."""
     found, best = -1, within
@@ -68,7 +68,7 @@ def _nearest(tick: int, ticks: np.ndarray, sizes: np.ndarray, taken: np.ndarray,
     return found
 
 
-@njit(cache=True)
+@inner
 def _keep(e: Any, plan: Any, slot: int, size: float, lot: float) -> None:
     """Leave a quote where it is; renew an old one, cut one that is too large."""
     order = view.order(e, slot)
@@ -83,7 +83,7 @@ def _keep(e: Any, plan: Any, slot: int, size: float, lot: float) -> None:
             cancel(e, slot)
 
 
-@njit(cache=True)
+@inner
 def _move(e: Any, plan: Any, state: Any, slot: int, tick: int, size: float, extents: np.ndarray) -> bool:
     """Move a quote; False: it has to be cancelled instead."""
     order = view.order(e, slot)
@@ -100,7 +100,7 @@ def _move(e: Any, plan: Any, state: Any, slot: int, tick: int, size: float, exte
     return True
 
 
-@njit(cache=True)
+@inner
 def work(
     e: Any, lane: int, index: int, plan: Any, state: Any, ticks: np.ndarray, sizes: np.ndarray, scratch: np.ndarray
 ) -> None:
@@ -143,7 +143,7 @@ def work(
     _send(e, lane, index, plan, ticks, sizes, taken, extents, count)
 
 
-@njit(cache=True)
+@inner
 def _send(
     e: Any,
     lane: int,

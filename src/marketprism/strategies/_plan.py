@@ -43,6 +43,7 @@ MAKER_DTYPE = np.dtype(
         ("refresh", np.int64),  # ns
         ("post_only", np.int64),
         ("warmup", np.int64),  # ns
+        ("table_function", np.int64),  # address of what fills the table of the exact solution
     ],
     align=True,
 )

@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from marketprism.backtest import _views as view
+from marketprism.core.kernels import inner
 from marketprism.strategies._flow import NEAREST
-from marketprism.strategies._formulas import asymptotic, exact_table, finite, interpolated, stationary
+from marketprism.strategies._formulas import asymptotic, call_table, finite, interpolated, stationary
 
 __all__ = ["equity", "estimate", "skew", "targets"]
 
@@ -22,7 +22,7 @@ _ROUNDING = 1e-9
 _CHANGED = 0.01
 
 
-@njit(cache=True)
+@inner
 def estimate(plan: Any, state: Any, flow: Any, now: int) -> None:
     """Take in what happened since the last wake, and set the k, rate and volatility in use."""
     warm = now - state.start_ts < plan.warmup
@@ -54,7 +54,7 @@ def estimate(plan: Any, state: Any, flow: Any, now: int) -> None:
         state.sigma = math.sqrt(state.squares / state.square_seconds)
 
 
-@njit(cache=True)
+@inner
 def equity(market: Any, account: Any, mid: float) -> float:
     """Return cash, position and fees at the mid, quote currency (base currency of an inverse contract)."""
     price = mid * market.tick_size
@@ -63,7 +63,7 @@ def equity(market: Any, account: Any, mid: float) -> float:
     return float(account.cash + market.multiplier * account.position * price - account.fees)
 
 
-@njit(cache=True)
+@inner
 def _aversion(plan: Any, state: Any, market: Any, account: Any, mid: float) -> float:
     """Factor on risk aversion: more after losses and while volatility is above its usual level."""
     factor = 1.0
@@ -78,7 +78,7 @@ def _aversion(plan: Any, state: Any, market: Any, account: Any, mid: float) -> f
     return float(min(max(factor, 1.0 / plan.aversion_cap), plan.aversion_cap))
 
 
-@njit(cache=True)
+@inner
 def skew(plan: Any, state: Any, flow: Any, values: np.ndarray, weights: np.ndarray, stats: np.ndarray) -> None:
     """Take in new rows of signals; each is standardised by the mean and variance of the rows before it."""
     for row in range(flow.signal_from, flow.signal_to):
@@ -101,7 +101,7 @@ def skew(plan: Any, state: Any, flow: Any, values: np.ndarray, weights: np.ndarr
         state.skew = min(max(total, -plan.skew_limit), plan.skew_limit)
 
 
-@njit(cache=True)
+@inner
 def _gamma(plan: Any, state: Any) -> float:
     """Return the risk aversion, where it is not given the one with which an order held moves the quotes as asked."""
     if not math.isnan(plan.gamma):
@@ -115,7 +115,7 @@ def _gamma(plan: Any, state: Any) -> float:
     return float(2.0 * shift * shift * state.k * state.rate / (variance * math.e))
 
 
-@njit(cache=True)
+@inner
 def _distances(plan: Any, state: Any, q: float, now: int, table: np.ndarray) -> Any:
     """Distances of bid and ask from the mid by inventory, ticks."""
     if plan.kind == 0:
@@ -138,13 +138,13 @@ def _distances(plan: Any, state: Any, q: float, now: int, table: np.ndarray) -> 
         abs(gamma / state.table_gamma - 1.0),
     )
     if not changed < _CHANGED:
-        exact_table(gamma, state.sigma, state.k, state.rate, table[:size])
+        call_table(plan.table_function, (gamma, state.sigma, state.k, state.rate, table[:size]))
         state.table_k, state.table_rate = state.k, state.rate
         state.table_sigma, state.table_gamma = state.sigma, gamma
     return interpolated(q, table[:size])
 
 
-@njit(cache=True)
+@inner
 def _best(plan: Any, market: Any, q: float) -> Any:
     """Ticks of the touch kinds: behind the best, or one inside the spread."""
     bid, ask = market.known_bid, market.known_ask
@@ -156,7 +156,7 @@ def _best(plan: Any, market: Any, q: float) -> Any:
     return (bid + 1, ask - 1) if ask - bid > 2 else (bid, ask)
 
 
-@njit(cache=True)
+@inner
 def _sizes(plan: Any, lot: float, position: float, sizes: np.ndarray) -> None:
     """Quantities of one side's levels, ``position`` counted in its direction.
 
@@ -175,7 +175,7 @@ def _sizes(plan: Any, lot: float, position: float, sizes: np.ndarray) -> None:
         room -= sizes[level]
 
 
-@njit(cache=True)
+@inner
 def targets(
     e: Any,
     index: int,
