@@ -22,7 +22,6 @@ __all__ = [
     "modify",
     "order",
     "reply",
-    "run",
     "serve",
     "step",
     "step_to_feed",
@@ -35,7 +34,6 @@ _E, _INT, _FLOAT, _BOOL, _NONE = from_dtype(ENGINE_DTYPE), types.int64, types.fl
 SIGNATURES = {
     "step": _INT(_E, _INT),
     "step_to_feed": _INT(_E, _INT, _BOOL),
-    "run": _BOOL(_E, _INT),
     "exchange": _BOOL(_E, _INT, _INT),
     "local": _NONE(_E, _INT, _INT),
     "serve": _BOOL(_E, _INT, _INT),
@@ -52,7 +50,6 @@ SIGNATURES = {
 
 _step = caller(SIGNATURES["step"])
 _step_to_feed = caller(SIGNATURES["step_to_feed"])
-_run = caller(SIGNATURES["run"])
 _exchange = caller(SIGNATURES["exchange"])
 _local = caller(SIGNATURES["local"])
 _serve = caller(SIGNATURES["serve"])
@@ -76,12 +73,6 @@ def step(e: Any, duration: int) -> int:
 def step_to_feed(e: Any, timeout: int, responses: bool) -> int:
     """See :func:`~marketprism.backtest.actions.advance_to_feed`."""
     return int(_step_to_feed(e.step_to_feed, (e, timeout, responses)))
-
-
-@inner
-def run(e: Any, until: int) -> bool:
-    """Let all markets do what is due; False: a pool or the log must grow, and the step goes on after it."""
-    return bool(_run(e.run, (e, until)))
 
 
 @inner

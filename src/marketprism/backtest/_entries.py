@@ -25,9 +25,8 @@ _BOTH = {
     "stop_lane": _risk.stop_lane,
 }
 _OF_MODE = {
-    "compat": {"run": _steps.run_compat_step, "exchange": run_exchange},
+    "compat": {"exchange": run_exchange},
     "strict": {
-        "run": _steps.run_strict_step,
         "exchange": run_strict,
         "serve": _requests.serve,
         "liquidate": _margin.liquidate,

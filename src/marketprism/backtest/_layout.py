@@ -258,7 +258,6 @@ ENGINE_DTYPE = np.dtype(
             "slots_size",
             "step",
             "step_to_feed",
-            "run",
             "exchange",
             "local",
             "serve",

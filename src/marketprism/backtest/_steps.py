@@ -11,7 +11,7 @@ from marketprism.backtest._local import next_feed
 from marketprism.backtest._rules import rule_of
 from marketprism.core.kernels import inner
 
-__all__ = ["run_compat_step", "run_strict_step", "step", "step_to_feed"]
+__all__ = ["step", "step_to_feed"]
 
 _NEVER = int(NEVER)
 
@@ -35,26 +35,22 @@ def _start(e: Any) -> None:
 
 
 @inner
-def run_strict_step(e: Any, until: int) -> bool:
+def _run(e: Any, until: int) -> bool:
     """Let all markets do what is due; False: a pool or the log must grow, and the step goes on after it."""
     clock = view.clock(e)
-    for index in range(clock.markets):
-        if not call.exchange(e, index, until):
+    if clock.strict:
+        for index in range(clock.markets):
+            if not call.exchange(e, index, until):
+                clock.pending = until
+                return False
+        if e.log_size - clock.logged < e.messages_size - clock.messages_free + 4 * clock.lanes:
             clock.pending = until
             return False
-    if e.log_size - clock.logged < e.messages_size - clock.messages_free + 4 * clock.lanes:
-        clock.pending = until
-        return False
-    clock.pending = 0
+        clock.pending = 0
+        for index in range(clock.markets):
+            call.local(e, index, until)
+        return True
     for index in range(clock.markets):
-        call.local(e, index, until)
-    return True
-
-
-@inner
-def run_compat_step(e: Any, until: int) -> bool:
-    """Let all markets do what is due, one after the other; compat mode."""
-    for index in range(view.clock(e).markets):
         call.exchange(e, index, until)
         call.local(e, index, until)
     return True
@@ -68,7 +64,7 @@ def _stop(e: Any, until: int) -> int:
     answers each refusal with another order would never come to one.
     """
     if _all_read(e):
-        if view.clock(e).strict and not call.run(e, _NEVER - 1):
+        if view.clock(e).strict and not _run(e, _NEVER - 1):
             return 2
         if _idle(e):
             return 0
@@ -117,7 +113,7 @@ def step(e: Any, duration: int) -> int:
     until = view.clock(e).now + duration
     if view.clock(e).pending:
         until = view.clock(e).pending
-    if not call.run(e, until):
+    if not _run(e, until):
         return 2
     return int(_stop(e, until))
 
@@ -171,6 +167,6 @@ def step_to_feed(e: Any, timeout: int, responses: bool) -> int:
         until = _first_response(e, until)
         if until < 0:
             return 2
-    if not call.run(e, until):
+    if not _run(e, until):
         return 2
     return int(_stop(e, until))
