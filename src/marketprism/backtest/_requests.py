@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from marketprism.backtest import _calls as call
 from marketprism.backtest import _views as view
+from marketprism.backtest._fills import reply
 from marketprism.backtest._layout import NEVER
 from marketprism.backtest._match import available, full, shown, take, too_far
 from marketprism.backtest._messages import drop_reference, pop_request
@@ -69,7 +69,7 @@ def _rest(e: Any, index: int, slot: int) -> None:
 
 @inner
 def _expire(e: Any, index: int, slot: int, ts: int, sent: int, reason: int) -> None:
-    call.reply(e, index, slot, ts, _EXPIRED, 0, 0.0, 0, 0, sent, reason, 0.0)
+    reply(e, index, slot, ts, _EXPIRED, 0, 0.0, 0, 0, sent, reason, 0.0)
 
 
 @inner
@@ -95,7 +95,7 @@ def _place(e: Any, index: int, slot: int, ts: int, sent: int, acknowledge: bool)
         return
     _rest(e, index, slot)
     if acknowledge and order.leaves == asked:
-        call.reply(e, index, slot, ts, _NEW, 0, 0.0, 0, 0, sent, 0, 0.0)
+        reply(e, index, slot, ts, _NEW, 0, 0.0, 0, 0, sent, 0, 0.0)
 
 
 @inner
@@ -121,7 +121,7 @@ def _take_new(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
     order.shelf = max(-(1 << 31), min(order.tick, (1 << 31) - 1))
     reason = _objection(e, index, order, message, ts)
     if reason:
-        call.reply(e, index, slot, ts, _REJECTED, 0, 0.0, 0, 0, message.sent_ts, reason, 0.0)
+        reply(e, index, slot, ts, _REJECTED, 0, 0.0, 0, 0, message.sent_ts, reason, 0.0)
     else:
         _place(e, index, slot, ts, message.sent_ts, True)
 
@@ -142,10 +142,10 @@ def _state(order: Any) -> int:
 def _take_cancel(e: Any, index: int, slot: int, ts: int, sent: int) -> None:
     order = view.order(e, slot)
     if order.resting:
-        call.reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, 0, 0.0)
+        reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, 0, 0.0)
         unqueue(e, view.market(e, index), slot)
     else:
-        call.reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, _UNKNOWN, 0.0)
+        reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, _UNKNOWN, 0.0)
 
 
 @inner
@@ -154,11 +154,11 @@ def _take_modify(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
     market, order, sent = view.market(e, index), view.order(e, slot), message.sent_ts
     reason = _objection(e, index, order, message, ts) if order.resting else _UNKNOWN
     if reason:
-        call.reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, reason, 0.0)
+        reply(e, index, slot, ts, _state(order), _REJECTED, 0.0, 0, 0, sent, reason, 0.0)
         return
     left = message.quantity - (order.shelf_quantity - order.leaves)
     if left < 0.5 * market.lot_size:
-        call.reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, _REDUCED, 0.0)
+        reply(e, index, slot, ts, _CANCELLED, 0, 0.0, 0, 0, sent, _REDUCED, 0.0)
         unqueue(e, market, slot)
         return
     keeps = message.tick == order.shelf and left < order.leaves + 0.5 * market.lot_size
@@ -168,7 +168,7 @@ def _take_modify(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
     order.shelf = message.tick
     order.leaves = left
     order.shelf_quantity = message.quantity
-    call.reply(e, index, slot, ts, _MODIFIED, 0, 0.0, 0, 0, sent, 0, 0.0)
+    reply(e, index, slot, ts, _MODIFIED, 0, 0.0, 0, 0, sent, 0, 0.0)
     if not keeps:
         _place(e, index, slot, ts, sent, False)
         drop_reference(e, slot)
