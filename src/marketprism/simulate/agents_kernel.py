@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from marketprism.simulate.ring import MASK, RING_FIELDS, change, exponential, geometric, normal, tell, trade
+from marketprism.simulate.ring import MASK, RING_FIELDS, change, geometric, normal, tell, trade, wait
 
 __all__ = [
     "AGENTS_DTYPE",
@@ -369,7 +369,7 @@ def generate(
         noise = state["market_rate"] + state["limit_rate"] + state["cancel_rate"] * state["noise_orders"]
         total = noise + state["news_rate"] + state["informed_rate"] * informed
         total += state["maker_rate"] * makers + state["spoofer_rate"] * spoofers
-        state["now_ns"] += max(int(exponential(rng) / (total * state["rate_scale"]) * 1e9), 1)
+        wait(state, total, rng)
         if state["now_ns"] >= end_ns:
             break
         at = rng.random() * total

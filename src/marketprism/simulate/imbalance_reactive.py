@@ -17,7 +17,7 @@ from marketprism.core.config import Config
 from marketprism.core.errors import ConfigError
 from marketprism.core.timebase import NS
 from marketprism.simulate.feed import FeedConfig
-from marketprism.simulate.ring import MASK, RING_FIELDS, change, exponential, tell, trade
+from marketprism.simulate.ring import MASK, RING_FIELDS, change, tell, trade, wait
 from marketprism.simulate.stream import Market, RingBook
 
 __all__ = ["ImbalanceRates", "ImbalanceReactiveConfig", "ImbalanceReactiveMarket"]
@@ -188,8 +188,7 @@ def _generate(
     n = 0
     while n + _ROWS <= len(out) and state["now_ns"] < end_ns:
         total = _set_rates(state, bid[state["bid"] & MASK], ask[state["ask"] & MASK], tables, depth, rates)
-        wait = exponential(rng) / (total * state["rate_scale"]) * 1e9
-        state["now_ns"] += max(int(wait), 1)
+        wait(state, total, rng)
         if state["now_ns"] >= end_ns:
             break
         at = rng.random() * total

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from marketprism.simulate.feed import FeedConfig, at_least
-from marketprism.simulate.ring import MASK, RING_FIELDS, exponential, geometric, tell, trade
+from marketprism.simulate.ring import MASK, RING_FIELDS, geometric, tell, trade, wait
 from marketprism.simulate.stream import Market, RingBook
 
 __all__ = ["QueueRaceConfig", "QueueRaceMarket"]
@@ -131,8 +131,7 @@ def _generate(
     removal = state["market"] + state["cancel"]
     total = 2.0 * (state["limit"] + removal)
     while n + _ROWS <= len(out) and state["now_ns"] < end_ns:
-        wait = exponential(rng) / (total * state["rate_scale"]) * 1e9
-        state["now_ns"] += max(int(wait), 1)
+        wait(state, total, rng)
         if state["now_ns"] >= end_ns:
             break
         at = rng.random() * total

@@ -12,7 +12,7 @@ from marketprism.core.config import Config
 from marketprism.core.errors import ConfigError
 from marketprism.core.timebase import NS
 from marketprism.simulate.feed import FeedConfig
-from marketprism.simulate.ring import MASK, RING_FIELDS, change, exponential, tell, trade
+from marketprism.simulate.ring import MASK, RING_FIELDS, change, tell, trade, wait
 from marketprism.simulate.stream import Market, RingBook
 
 __all__ = ["QueueReactiveConfig", "QueueReactiveMarket", "ReactiveRates", "stationary_queue"]
@@ -336,8 +336,7 @@ def _generate(
         sells = market[min(bid[state["bid"] & MASK], last)]
         buys = market[min(ask[state["ask"] & MASK], last)]
         total = _set_rates(state, bid, ask, limit, cancel, rates) + buys + sells
-        wait = exponential(rng) / (total * state["rate_scale"]) * 1e9
-        state["now_ns"] += max(int(wait), 1)
+        wait(state, total, rng)
         if state["now_ns"] >= end_ns:
             break
         at = rng.random() * total

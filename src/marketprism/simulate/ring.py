@@ -27,6 +27,7 @@ __all__ = [
     "receive",
     "tell",
     "trade",
+    "wait",
 ]
 
 MASK = 4095
@@ -99,6 +100,13 @@ def emit(state: Any, out: np.ndarray, n: int, kind: int, side: int, price: int, 
         row["event_id"] = state["update_id"]
         row["first_id"] = state["update_id"]
         row["previous_id"] = state["update_id"] - 1
+
+
+@njit(cache=True)
+def wait(state: Any, total: float, rng: np.random.Generator) -> None:
+    """Let the time pass until the next event, where events come at the rate ``total`` a second."""
+    seconds = exponential(rng) / (total * state["rate_scale"])
+    state["now_ns"] += max(int(seconds * 1e9), 1)
 
 
 @njit(cache=True)
