@@ -6,7 +6,7 @@ from typing import Any
 
 from marketprism.backtest import _views as view
 from marketprism.backtest._rules import ledger_of, rule_of
-from marketprism.core.kernels import inner
+from marketprism.core.kernels import inlined, inner
 
 __all__ = ["hear", "hear_market"]
 
@@ -16,7 +16,7 @@ def _is_done(status: int) -> bool:
     return 2 <= status <= 4 or status == 7
 
 
-@inner
+@inlined
 def hear(market: Any, account: Any, message: Any, order: Any) -> None:
     """Take a response in: executions always count, the order's state only moves on.
 

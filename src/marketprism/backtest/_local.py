@@ -11,7 +11,7 @@ from marketprism.backtest._hear import hear, hear_market
 from marketprism.backtest._known import ask_down, ask_gone, bid_gone, bid_up, clear
 from marketprism.backtest._layout import NEVER
 from marketprism.backtest._messages import drop_reference, pop_response
-from marketprism.core.kernels import inner
+from marketprism.core.kernels import inlined, inner
 
 __all__ = ["next_feed", "run_local"]
 
@@ -29,7 +29,7 @@ def next_feed(e: Any, index: int) -> int:
     return view.event(e, at).local_ts if at < market.end else _NEVER
 
 
-@inner
+@inlined
 def _hear(e: Any, market: Any, account: Any, slot: int) -> None:
     """Take one response in."""
     clock = view.clock(e)
@@ -108,7 +108,7 @@ def _log(e: Any, message: Any, order: Any) -> None:
     clock.logged += 1
 
 
-@inner
+@inlined
 def _hear_all(e: Any, market: Any, first: int, until: int) -> None:
     following = _NEVER
     for which in range(first, first + view.clock(e).lanes):

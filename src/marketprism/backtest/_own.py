@@ -7,7 +7,7 @@ from typing import Any
 from marketprism.backtest import _views as view
 from marketprism.backtest._messages import drop_reference, new_message, send_response
 from marketprism.backtest._recorded import recorded_response
-from marketprism.core.kernels import inner
+from marketprism.core.kernels import inlined, inner
 
 __all__ = ["answer", "append", "enqueue", "home", "inside", "place", "unqueue"]
 
@@ -68,7 +68,7 @@ def _remove(e: Any, at: int, slot: int) -> None:
         view.order(e, head).previous = order.previous
 
 
-@inner
+@inlined
 def enqueue(e: Any, market: Any, slot: int) -> None:
     """Put an order at the end of the own orders at its tick."""
     order = view.order(e, slot)

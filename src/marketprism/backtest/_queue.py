@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from marketprism.backtest import _views as view
-from marketprism.core.kernels import inner
+from marketprism.core.kernels import inlined, inner
 
 __all__ = ["after_depth", "after_trade", "is_front", "move_queue"]
 
@@ -49,7 +49,7 @@ def after_trade(order: Any, quantity: float) -> None:
     order.traded += quantity
 
 
-@inner
+@inlined
 def after_depth(order: Any, model: int, n: float, before: float, after: float) -> None:
     """Take a change of the level's quantity from ``before`` to ``after``."""
     if model == 0:

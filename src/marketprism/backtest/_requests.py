@@ -14,7 +14,7 @@ from marketprism.backtest._match import available, full, shown, take, too_far
 from marketprism.backtest._messages import drop_reference, pop_request
 from marketprism.backtest._own import enqueue, place, unqueue
 from marketprism.backtest._rules import ledger_of, rule_of
-from marketprism.core.kernels import inner
+from marketprism.core.kernels import inlined, inner
 
 __all__ = ["end_gap", "serve"]
 
@@ -28,7 +28,7 @@ _NO_TICK = -(1 << 40)
 _NEVER = int(NEVER)
 
 
-@inner
+@inlined
 def _objection(e: Any, index: int, order: Any, message: Any, ts: int) -> int:
     """Return why a new order or a modification is refused; 0 where it is not."""
     market, rule, ledger = view.market(e, index), rule_of(e, index), ledger_of(e, order.account)
@@ -58,7 +58,7 @@ def _objection(e: Any, index: int, order: Any, message: Any, ts: int) -> int:
     return 0
 
 
-@inner
+@inlined
 def _rest(e: Any, index: int, slot: int) -> None:
     """Put what is left at the end of its level's queue."""
     market, rule, order = view.market(e, index), rule_of(e, index), view.order(e, slot)
@@ -114,7 +114,7 @@ def _touches(e: Any, index: int, slot: int, lot: float) -> bool:
     return bool(found >= 0.5 * market.lot_size)
 
 
-@inner
+@inlined
 def _take_new(e: Any, index: int, slot: int, ts: int, message: Any) -> None:
     order = view.order(e, slot)
     order.shelf_quantity = message.quantity
@@ -138,7 +138,7 @@ def _state(order: Any) -> int:
     return 1 if order.leaves == order.shelf_quantity else 5
 
 
-@inner
+@inlined
 def _take_cancel(e: Any, index: int, slot: int, ts: int, sent: int) -> None:
     order = view.order(e, slot)
     if order.resting:
@@ -192,7 +192,7 @@ def end_gap(e: Any, index: int, ts: int) -> None:
             slot = order.local_next
 
 
-@inner
+@inlined
 def _serve_one(e: Any, index: int, which: int, ts: int) -> bool:
     """Serve the first request of an account; False: a pool must grow first."""
     clock, account = view.clock(e), view.account(e, which)

@@ -8,7 +8,7 @@ from marketprism.backtest import _views as view
 from marketprism.backtest._messages import new_message, new_order, send_request, send_response
 from marketprism.backtest._recorded import recorded_entry
 from marketprism.backtest.latency import entry_latency
-from marketprism.core.kernels import inner
+from marketprism.core.kernels import inlined, inner
 
 __all__ = ["can_change", "is_done", "note_order", "send_cancel", "send_modify", "send_order"]
 
@@ -72,7 +72,7 @@ def note_order(
     return int(slot)
 
 
-@inner
+@inlined
 def _request(e: Any, market: Any, account: Any, slot: int, request: int) -> int:
     clock = view.clock(e)
     order = view.order(e, slot)
