@@ -68,10 +68,7 @@ def inner(function: Callable[..., Any]) -> Any:
     TypeError
         When the result is called from Python.
     """
-    options = {"nopython": True, "boundscheck": None, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
-    made = _Inner(function, targetoptions=options)
-    made.enable_caching()
-    return made
+    return _without_wrappers(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
@@ -79,8 +76,12 @@ def inlined(function: Callable[..., Any]) -> Any:
 
     A call costs some twenty instructions: registers saved and restored, and a look whether the callee raised.
     """
-    options = {"nopython": True, "boundscheck": None, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
-    made = _Inner(function, targetoptions={**options, "forceinline": True})
+    return _without_wrappers(function, forceinline=True)
+
+
+def _without_wrappers(function: Callable[..., Any], **options: bool) -> Any:
+    plain = {"nopython": True, "boundscheck": None, "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+    made = _Inner(function, targetoptions={**plain, **options})
     made.enable_caching()
     return made
 

@@ -83,9 +83,16 @@ class StudyConfig(Config, frozen=True):
         for name in ("half_spreads", "skews", "factors", "latencies_ms", "markout_s"):
             if getattr(self, name) == ():
                 raise ConfigError(f"{name} was empty", hint="give at least one value")
-        for name in ("horizon_s", "max_inventory", "signal_bucket_s", "signal_horizon_s", "bar_s"):
+        for name in ("interval_ms", "horizon_s", "max_inventory", "signal_bucket_s", "signal_horizon_s", "bar_s"):
             if not 0 < getattr(self, name) < 1e9:
                 raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must be positive")
+        for name in ("seed", "warmup_s"):
+            if not 0 <= getattr(self, name) < 1e9:
+                raise ConfigError(f"{name} was {getattr(self, name)}", hint="it must not be negative")
+        if self.order_quantity is not None and not 0 < self.order_quantity < 1e15:
+            raise ConfigError(f"order_quantity was {self.order_quantity}", hint="base units, or null: a median trade")
+        if not all(0 < horizon < 1e9 for horizon in self.markout_s):
+            raise ConfigError(f"markout_s were {list(self.markout_s)}", hint="seconds, each positive")
         if self.half_spreads is not None and not all(0 <= half < 1e9 for half in self.half_spreads):
             raise ConfigError(f"half_spreads were {list(self.half_spreads)}", hint="ticks, none negative")
         if self.market.agent_latency_ms:
