@@ -5,9 +5,10 @@ The names below load on first use, so that ``import marketprism`` stays fast.
 
 from __future__ import annotations
 
-import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from marketprism.core.lazy import exports
 
 # LightGBM and the linear algebra below it spin while they wait unless told before OpenMP loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -52,31 +53,22 @@ __all__ = [
 ]
 
 _HOME = {
-    "Book": "marketprism.book.book",
-    "BookConfig": "marketprism.book.config",
-    "BucketConfig": "marketprism.buckets.config",
-    "EngineConfig": "marketprism.factors.config",
-    "EventBlock": "marketprism.core.block",
-    "FactorEngine": "marketprism.factors.engine",
-    "Instrument": "marketprism.core.instrument",
-    "JudgeConfig": "marketprism.evaluate.config",
-    "MarketPrismError": "marketprism.core.errors",
-    "as_classifier": "marketprism.models.adapters",
-    "bucket_frame": "marketprism.evaluate.user_frames",
-    "check_leaks": "marketprism.evaluate.leaks",
-    "judge": "marketprism.evaluate.judge",
-    "make_labels": "marketprism.labels.forward",
-    "open_source": "marketprism.pipelines.sources",
-    "with_factors": "marketprism.evaluate.user_frames",
+    "Book": "book.book",
+    "BookConfig": "book.config",
+    "BucketConfig": "buckets.config",
+    "EngineConfig": "factors.config",
+    "EventBlock": "core.block",
+    "FactorEngine": "factors.engine",
+    "Instrument": "core.instrument",
+    "JudgeConfig": "evaluate.config",
+    "MarketPrismError": "core.errors",
+    "as_classifier": "models.adapters",
+    "bucket_frame": "evaluate.user_frames",
+    "check_leaks": "evaluate.leaks",
+    "judge": "evaluate.judge",
+    "make_labels": "labels.forward",
+    "open_source": "pipelines.sources",
+    "with_factors": "evaluate.user_frames",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module 'marketprism' has no attribute {name!r}")
-    return getattr(importlib.import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = exports(__name__, _HOME)

@@ -8,8 +8,9 @@ what compiled ones see. The names below load on first use.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from marketprism.core.lazy import exports
 
 if TYPE_CHECKING:
     from marketprism.backtest.accounting import PnlSplit, split_pnl
@@ -113,13 +114,4 @@ _HOME = {
     "track_records": "evidence",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*__all__, *globals()})
+__getattr__, __dir__ = exports(__name__, _HOME)

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from marketprism.core.lazy import exports
 
 if TYPE_CHECKING:
     from marketprism.strategies.avellaneda_stoikov import (
@@ -92,13 +93,4 @@ _HOME = {
     "stationary_distances": "avellaneda_stoikov",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*__all__, *globals()})
+__getattr__, __dir__ = exports(__name__, _HOME)
