@@ -36,6 +36,7 @@ def _verdict(study: InventoryStudy, context: Context, tightest: Lane, best: Lane
         return Verdict("Nothing traded", ["No maker had an execution."], "bad")
     size = context.ground.quantity
     free = study.free.control
+    uncontrolled = inventory_sentence(free)
     held = [lane for lane in study.controlled if lane.control.deviation < free.deviation]
     costs = [
         lane.name
@@ -49,7 +50,10 @@ def _verdict(study: InventoryStudy, context: Context, tightest: Lane, best: Lane
     ]
     headline = f"{len(held)} of {len(study.controlled)} controls hold less inventory than none"
     reasons = [
-        f"Without control: {inventory_sentence(free)} Largest position {number(free.largest / size, 1)} orders.",
+        (
+            f"Without control, {uncontrolled[0].lower()}{uncontrolled[1:]} "
+            f"Largest position {number(free.largest / size, 1)} orders."
+        ),
         (
             f"Tightest: {tightest.name}, deviation {number(tightest.control.deviation / size, 2)} orders against "
             f"{number(free.deviation / size, 2)}."
