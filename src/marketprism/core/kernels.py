@@ -47,13 +47,7 @@ class _Inner(_Kernel):
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function like ``njit(cache=True)``, once for all literals and widths of integers of compiled callers.
 
-    Examples
-    --------
-    >>> @kernel
-    ... def double(value):
-    ...     return 2 * value
-    >>> double(4)
-    8
+    Like that it needs a source file, beside which the result is kept.
     """
     made = _Kernel(function, targetoptions={"nopython": True, "boundscheck": None, "no_cfunc_wrapper": True})
     made.enable_caching()
