@@ -127,7 +127,7 @@ def _lanes(tape: Tape, peer: Peer, repeats: int) -> list[dict[str, Any]]:
     """Return the rows of sixteen parameter sets: one replay of ours, sixteen runs of the peer's."""
     case = "grid_10_ms"
     times: dict[str, list[float]] = {"compat": [], "strict": [], "peer": []}
-    for _ in range(max(1, repeats // 2)):
+    for _ in range(repeats):
         runs = [peer.run(case, away) for away in range(LANES)]
         times["peer"].append(sum(seconds for seconds, _ in runs))
         for mode in TARGETS:
