@@ -83,10 +83,11 @@ def _without_wrappers(function: Callable[..., Any], **options: bool) -> Any:
 def address(function: Any, signature: Any) -> int:
     """Return where a kernel begins, for a :func:`caller` of the same signature; it is compiled first if need be."""
     function.compile(signature)
-    made = function.overloads[tuple(signature.args)]
-    if types.unliteral(made.signature.return_type) != signature.return_type:
-        raise TypeError(f"{function.py_func.__qualname__} returns {made.signature.return_type}, not {signature}")
-    return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+    made = function.overloads[tuple(signature.args)]._asdict()
+    returned = made["signature"].return_type
+    if types.unliteral(returned) != signature.return_type:
+        raise TypeError(f"{function.py_func.__qualname__} returns {returned}, not {signature}")
+    return int(made["library"].get_pointer_to_function(made["fndesc"].llvm_func_name))
 
 
 def caller(signature: Any) -> Callable[..., Any]:
