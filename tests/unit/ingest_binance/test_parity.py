@@ -94,6 +94,16 @@ def prefixed(messages):
     return [b"%d %b" % (1723161255030314667 + i, message) for i, message in enumerate(messages)]
 
 
+@pytest.mark.parametrize("time", [9_223_372_036_855, 10_723_161_256_298, 10**16])
+def test_a_time_beyond_the_year_2262_is_rejected(time):
+    line = b'{"stream":"btcusdt@bookTicker","data":{"e":"bookTicker","u":5,"s":"BTCUSDT","b":"61800.20","B":"2.507",'
+    line += b'"a":"61800.30","A":"3.330","T":%d,"E":1723161256299}}' % time
+    assert_same(prefixed([line]))
+    rows, told, _, _ = run(prefixed([line]), guarded=True)
+    assert len(rows) == 0
+    assert told[0][0] == "exchange time out of range"
+
+
 @pytest.mark.parametrize("market", ["linear", "spot", "inverse"])
 def test_seed_lines_agree_and_need_no_slow_path(market, monkeypatch):
     assert_same(prefixed(SEEDS), market=market)

@@ -37,6 +37,7 @@ class PARAM:
     COUNT = 6
 
 
+_LAST_NS = 2**63 - 1
 _DEPTH_EVENT, _TICKER_EVENT, _TRADE_EVENT, _AGG_EVENT = 1, 2, 3, 4
 
 # Scratch slots. Slots 16 to 22 hold whole numbers by key; the bit of such a field is 1 << slot.
@@ -102,9 +103,9 @@ def _receive_time(buf, pos, scale, floor, ceiling):  # type: ignore[no-untyped-d
 @njit(cache=True)
 def _exchange_time(value):  # type: ignore[no-untyped-def]
     """Return ns of an epoch time in ms or us, or -1."""
-    if 10**11 <= value < 10**14:
+    if 10**11 <= value <= _LAST_NS // 10**6:
         return value * _MS
-    if 10**14 <= value < 10**17:
+    if 10**14 <= value <= _LAST_NS // 10**3:
         return value * _US
     return np.int64(-1)
 

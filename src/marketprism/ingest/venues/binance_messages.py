@@ -365,7 +365,7 @@ def _stamp(time: int | None, event_time: int | None) -> int:
     for value in (event_time, time):
         if value is not None:
             unit = unit_of(value) if 10**11 <= value < 10**17 else ""
-            if unit not in {"ms", "us"}:
+            if unit not in {"ms", "us"} or value * scale_to_ns(unit) > 2**63 - 1:
                 raise bad("exchange time out of range", value, "expected epoch milliseconds or microseconds")
             result = value * scale_to_ns(unit)
     return result

@@ -127,7 +127,7 @@ def _bad(reason: str, value: object) -> DataError:
 
 def _time(value: int) -> int:
     unit = unit_of(value) if 10**11 <= value < 10**17 else ""
-    if unit not in {"ms", "us"}:
+    if unit not in {"ms", "us"} or value * scale_to_ns(unit) > 2**63 - 1:
         raise _bad("exchange time out of range", value)
     return value * scale_to_ns(unit)
 
