@@ -133,7 +133,7 @@ class ReceiveClock:
         Raises
         ------
         ValueError
-            The text is no epoch time.
+            The text is no epoch time, or beyond what 64 bits of nanoseconds hold.
         DataError
             Its unit differs from that of the file's first line.
 
@@ -150,6 +150,9 @@ class ReceiveClock:
             unit = unit_of(value)
         except DataError as error:
             raise ValueError(text) from error
+        scale = scale_to_ns(unit)
+        if value >= 2**63 // scale:
+            raise ValueError(text)
         if not self.unit:
             self.unit, self._first_line = unit, line
         elif unit != self.unit:
@@ -159,6 +162,5 @@ class ReceiveClock:
                 hint="split the file by unit, or convert it to one",
                 line=line,
             )
-        scale = scale_to_ns(unit)
         digits = len(str(scale)) - 1
         return value * scale + int(fraction[:digits].ljust(digits, b"0") or b"0")

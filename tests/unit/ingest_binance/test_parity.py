@@ -104,6 +104,15 @@ def test_a_time_beyond_the_year_2262_is_rejected(time):
     assert told[0][0] == "exchange time out of range"
 
 
+def test_a_receive_time_beyond_the_year_2262_is_rejected():
+    line = b"10723161256298 " + SEEDS[0]
+    good = b"1723161255030 " + SEEDS[0]
+    assert_same([good, line])
+    rows, told, _, _ = run([good, line], guarded=True)
+    assert len(rows) == len(run([good], guarded=True)[0]) > 0
+    assert [reason for reason, _ in told] == ["no receive time"]
+
+
 @pytest.mark.parametrize("market", ["linear", "spot", "inverse"])
 def test_seed_lines_agree_and_need_no_slow_path(market, monkeypatch):
     assert_same(prefixed(SEEDS), market=market)

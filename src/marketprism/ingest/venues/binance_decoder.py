@@ -25,7 +25,12 @@ __all__ = ["BinanceDecoder", "fill_event_times"]
 
 # The shortest text that makes a row is a level, ["1","2"] and a comma.
 _BYTES_A_ROW = 10
-_UNIT_RANGES = {"s": (10**8, 10**11), "ms": (10**11, 10**14), "us": (10**14, 10**17), "ns": (10**17, 2**63 - 1)}
+_UNIT_RANGES = {
+    "s": (10**8, 2**63 // 10**9),
+    "ms": (10**11, 2**63 // 10**6),
+    "us": (10**14, 2**63 // 10**3),
+    "ns": (10**17, 2**63 - 1),
+}
 
 
 @njit(cache=True)
