@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from marketprism.report.figures.base import ASK, FAINT, INK, MUTED, SERIES, canvas, time_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "Panel",
@@ -44,12 +47,17 @@ def split_bars(names: Sequence[str], parts: Mapping[str, Sequence[float]], unit:
             down += values.clip(max=0)
         axes.plot(up + down, rows, "D", color=INK, markersize=5.5, label="P&L")
         axes.axvline(0, color=INK, linewidth=0.9)
-        axes.set_yticks(rows, list(names))
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel(unit)
-        axes.legend(ncols=6, loc="lower left", bbox_to_anchor=(0, 1.0))
+        _name_bars(axes, names, unit)
     return page.svg
+
+
+def _name_bars(axes: Axes, names: Sequence[str], unit: str) -> None:
+    """Name horizontal bars, the first on top, with the legend above."""
+    axes.set_yticks(np.arange(len(names)), list(names))
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(unit)
+    axes.legend(ncols=6, loc="lower left", bbox_to_anchor=(0, 1.0))
 
 
 def frontier(
@@ -199,11 +207,7 @@ def stacked_volumes(names: Sequence[str], parts: Mapping[str, Sequence[float]], 
             left += values
         for times, dash in ((1, (0, (4, 3))), (2, (0, (1, 2)))):
             axes.axvline(times * alone, color=INK, linewidth=1.1, linestyle=dash, label=f"{times} × alone")
-        axes.set_yticks(rows, list(names))
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel(unit)
-        axes.legend(ncols=6, loc="lower left", bbox_to_anchor=(0, 1.0))
+        _name_bars(axes, names, unit)
     return page.svg
 
 
